@@ -1,0 +1,53 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else: they make .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= genolm-demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format bench clean
+
+help:
+	@echo "make demo      the whole job on bundled DNA: pretrain, fine-tune, score (2 minutes)"
+	@echo "make test      lint, types, import contracts and the test suite (under 10 minutes)"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make lint      ruff, mypy and the import contracts only"
+	@echo "make bench     time every kernel on every backend that runs here"
+
+$(VENV)/pip.done:
+	$(PYTHON) -c 'import sys; sys.exit("genolm needs Python 3.11 or newer; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/core.done: $(VENV)/pip.done pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/dev.done: $(VENV)/pip.done pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@ $(VENV)/core.done
+
+demo: $(VENV)/core.done
+	$(BIN)/genolm demo -o $(DEMO)
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: lint
+	$(BIN)/python -m pytest
+
+format: $(VENV)/dev.done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/core.done
+	$(BIN)/python kernels/benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,114 @@
+"""``genolm``: the verbs, and the exit codes (0 done, 1 failed, 2 wrong usage, 130 Ctrl-C)."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from genolm import __version__
+from genolm.cli import demo, finetune, predict, pretrain, recipes, score
+from genolm.errors import InputError, UsageError
+
+app = typer.Typer(
+    name="genolm",
+    help="DNA language models: pretrain on a FASTA, fine-tune a classifier, score a VCF.",
+    epilog="Start with `genolm demo`. Every verb has its own --help with an example.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"genolm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Hold the options that come before a verb."""
+
+
+app.command("demo")(demo.demo)
+app.command("pretrain")(pretrain.pretrain)
+app.command("finetune")(finetune.finetune)
+app.command("predict")(predict.predict)
+app.command("score")(score.score)
+app.add_typer(recipes.app, name="recipes")
+
+
+def _complain(text: str) -> None:
+    print(f"genolm: error: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def _describe_os_error(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+def _leave_pipe() -> int:
+    # The reader went away: nothing more can be said on stdout, not even by Python's own exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: What stands after ``genolm``; default ``sys.argv[1:]``.
+
+    Returns:
+        0 done, 1 failed, 2 wrong usage or config, 130 Ctrl-C.
+    """
+    try:
+        result = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return _closing(result)
+    except TyperException as error:
+        return _usage(error)
+    except UsageError as error:
+        _complain(str(error))
+        return 2
+    except (BrokenPipeError, SystemExit):  # typer leaves by SystemExit when a pipe's reader did
+        return _leave_pipe()
+    except OSError as error:
+        _complain(_describe_os_error(error))
+        return 1
+    except (InputError, ValueError, MemoryError) as error:
+        _complain(str(error) or type(error).__name__)
+        return 1
+    except (KeyboardInterrupt, Abort):
+        return _closing(130)
+
+
+def _closing(result: object) -> int:
+    code = result if isinstance(result, int) else 0
+    if code == 130:
+        _complain("stopped by Ctrl-C")
+    return code
+
+
+def _usage(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+    if message := error.format_message():
+        _complain(message + hint)
+    return error.exit_code
+
+
+def main() -> None:
+    """Be the ``genolm`` command."""
+    sys.exit(run())

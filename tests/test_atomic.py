@@ -1,0 +1,33 @@
+import pytest
+
+from genolm.atomic import replace_when_done, write_text
+
+
+def test_a_finished_block_replaces_the_file(tmp_path):
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    write_text(target, "new")
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    target = tmp_path / "out.vcf.gz"
+    target.write_text("old")
+
+    def write_half() -> None:
+        with replace_when_done(target) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_temporary_name_keeps_the_suffixes_that_writers_look_at(tmp_path):
+    with replace_when_done(tmp_path / "out.vcf.gz") as partial:
+        assert partial.name.endswith(".vcf.gz")
+        partial.write_text("x")

@@ -1,0 +1,37 @@
+import pytest
+
+from genolm import console
+
+
+@pytest.fixture(autouse=True)
+def _default_verbosity():
+    yield
+    console.set_verbosity(quiet=False, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59.4, "59 s"), (185, "3 min 05 s"), (7620, "2 h 07 min")]
+)
+def test_durations_read_like_speech(seconds, text):
+    assert console.format_seconds(seconds) == text
+
+
+def test_messages_go_to_stderr_and_quiet_silences_all_but_warnings(capsys):
+    console.say("hello")
+    console.say_more("detail")
+    console.set_verbosity(quiet=True, verbose=False)
+    console.say("not said")
+    console.warn("careful")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "hello\ngenolm: warning: careful\n"
+
+
+def test_off_a_terminal_progress_is_lines_with_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(console, "LOG_EVERY_SECONDS", 0.0)
+    with console.meter("scoring", "variants", total=100) as meter:
+        meter.advance(25)
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("scoring: 25/100 variants, ")
+    assert "variants/s" in line
+    assert line.endswith("left")
