@@ -1,0 +1,117 @@
+"""What a masked model sees and what it is asked."""
+
+import numpy as np
+import pytest
+
+from genolm.data.masking import (
+    IGNORED,
+    Masking,
+    hide_targets,
+    mask_tokens,
+    next_base_labels,
+    sparse_evaluation_mask,
+    training_words,
+)
+from genolm.tokenization.vocabulary import BASE_IDS, MASK, N
+
+LENGTH = 2000
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return np.random.default_rng(0).integers(7, 12, (100, LENGTH)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def words():
+    batch = np.arange(100)
+    return training_words(9, np.zeros_like(batch), batch, LENGTH)
+
+
+@pytest.mark.parametrize(
+    "masking", [Masking(), Masking(0.3, 1.0, 0.0), Masking(1.0, 0.0, 1.0), Masking(0.5, 0.25, 0.25)]
+)
+def test_rates_are_as_asked(ids, words, masking):
+    inputs, labels = mask_tokens(ids, words, masking)
+    targets = labels != IGNORED
+    bases = ids != N
+    assert abs(targets[bases].mean() - masking.rate) < 0.01
+    assert abs((inputs[targets] == MASK).mean() - masking.mask_fraction) < 0.01
+    changed = (inputs != ids) & (inputs != MASK)
+    assert abs(changed[targets].mean() - 0.75 * masking.random_fraction) < 0.01
+    assert set(inputs[changed].tolist()) <= set(BASE_IDS)
+
+
+def test_only_targets_change_and_n_is_never_one(ids, words):
+    inputs, labels = mask_tokens(ids, words, Masking(0.9, 0.5, 0.5))
+    targets = labels != IGNORED
+    np.testing.assert_array_equal(inputs[~targets], ids[~targets])
+    np.testing.assert_array_equal(labels[targets], ids[targets])
+    assert not targets[ids == N].any()
+    assert (inputs.dtype, labels.dtype) == (np.uint8, np.int64)
+
+
+def test_the_input_is_left_as_it_was(ids, words):
+    before = ids.copy()
+    mask_tokens(ids, words, Masking(1.0, 1.0, 0.0))
+    np.testing.assert_array_equal(ids, before)
+
+
+def test_random_bases_are_drawn_evenly():
+    plain = np.full((50, LENGTH), 7, dtype=np.uint8)
+    batch = np.arange(50)
+    words = training_words(4, np.zeros_like(batch), batch, LENGTH)
+    inputs, _ = mask_tokens(plain, words, Masking(1.0, 0.0, 1.0))
+    shares = [(inputs == base).mean() for base in BASE_IDS]
+    np.testing.assert_allclose(shares, 0.25, atol=0.01)
+
+
+def test_a_mask_depends_on_its_own_sample_alone(ids, words):
+    inputs, labels = mask_tokens(ids, words, Masking())
+    one = training_words(9, np.array([0]), np.array([41]), LENGTH)
+    alone, its_labels = mask_tokens(ids[41:42], one, Masking())
+    np.testing.assert_array_equal(alone[0], inputs[41])
+    np.testing.assert_array_equal(its_labels[0], labels[41])
+
+
+@pytest.mark.parametrize(
+    "rates", [(0.0, 0.8, 0.1), (1.1, 0.8, 0.1), (0.15, 0.8, 0.3), (0.15, -0.1, 0.1)]
+)
+def test_impossible_rates_are_refused(rates):
+    with pytest.raises(ValueError, match=r"between 0 and 1|exceed 1|nothing to learn"):
+        Masking(*rates)
+
+
+def test_evaluation_asks_for_one_base_in_32_on_average():
+    chosen = sparse_evaluation_mask(LENGTH, 0, np.arange(200))
+    assert chosen.shape == (200, LENGTH)
+    assert abs(chosen.mean() * 32 - 1) < 0.03
+    # Independent positions: neighbours are both chosen once in 32 * 32.
+    assert abs((chosen[:, 1:] & chosen[:, :-1]).mean() * 1024 - 1) < 0.2
+
+
+def test_evaluation_masks_are_fixed_by_seed_and_window():
+    batch = sparse_evaluation_mask(500, 3, np.array([5, 6]))
+    np.testing.assert_array_equal(batch[1], sparse_evaluation_mask(500, 3, 6))
+    assert (batch[0] != batch[1]).any()
+    assert (sparse_evaluation_mask(500, 4, 6) != batch[1]).any()
+    assert sparse_evaluation_mask(500, 3, 6, one_in=1).all()
+
+
+def test_a_longer_window_begins_with_the_mask_of_a_shorter_one():
+    longer = sparse_evaluation_mask(64, 1, 2)
+    np.testing.assert_array_equal(longer[:32], sparse_evaluation_mask(32, 1, 2))
+
+
+def test_hidden_targets_are_always_masked_and_never_n(ids):
+    inputs, labels = hide_targets(ids, sparse_evaluation_mask(LENGTH, 0, np.arange(100), 4))
+    targets = labels != IGNORED
+    assert (inputs[targets] == MASK).all()
+    np.testing.assert_array_equal(inputs[~targets], ids[~targets])
+    np.testing.assert_array_equal(labels[targets], ids[targets])
+    assert not targets[ids == N].any()
+
+
+def test_next_base_labels_are_the_bases_and_nothing_else():
+    ids = np.array([[7, 11, 10, 4, 8, 3]], dtype=np.uint8)
+    assert next_base_labels(ids).tolist() == [[7, -100, 10, -100, 8, -100]]
