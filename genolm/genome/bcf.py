@@ -1,0 +1,56 @@
+"""BCF as lines of VCF text, through htslib."""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from genolm.errors import InputError
+from genolm.genome.compression import DamagedInputError, source_name
+
+
+def bcf_lines(path: str | Path, stream: io.BufferedReader) -> Iterator[str]:
+    """Yield header and records of a BCF file as VCF lines that end in LF.
+
+    Args:
+        path: The file; ``"-"`` takes the data from ``stream``.
+        stream: The decompressed BCF, from its first byte on; closed at the end.
+
+    Raises:
+        InputError: pysam is not installed.
+        DamagedInputError: The data are cut short or corrupt, after the complete records.
+    """
+    try:
+        import pysam
+    except ImportError as error:
+        raise InputError(
+            f"{source_name(path)}: BCF needs pysam; convert the file to VCF"
+        ) from error
+    quiet = pysam.set_verbosity(0)  # htslib would print its own lines beside our one
+    try:
+        with stream, ExitStack() as stack:
+            name = str(path)
+            if name == "-":
+                spool = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".bcf"))
+                shutil.copyfileobj(stream, spool)
+                spool.flush()
+                name = spool.name
+            yield from _lines(pysam, name)
+    except (OSError, ValueError) as error:
+        raise DamagedInputError(
+            f"{source_name(path)}: truncated or damaged BCF ({error})"
+        ) from error
+    finally:
+        pysam.set_verbosity(quiet)
+
+
+def _lines(pysam: Any, name: str) -> Iterator[str]:
+    with pysam.VariantFile(name) as file:
+        for line in str(file.header).split("\n"):
+            if line:
+                yield f"{line}\n"
+        for record in file:
+            yield str(record)
