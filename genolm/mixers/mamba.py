@@ -1,0 +1,134 @@
+"""Mamba-1 (Gu and Dao 2023, algorithm 2): a selective state space behind a short convolution."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genolm.mixers.mixer import Mixer, MixerConfig
+from genolm.modules.initial import set_initial_values
+from genolm.modules.linear import Linear
+from genolm.modules.precision import at_least_float32
+from genolm.modules.short_conv import ShortConv
+from genolm_kernels import selective_scan
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaConfig(MixerConfig):
+    """Options of a Mamba mixer, named as in the original's `ssm_cfg`.
+
+    Attributes:
+        d_state: Size of the state of each channel.
+        d_conv: Taps of the short convolution.
+        expand: Inner channels per model channel.
+        dt_rank: Rank of the step size's projection; "auto" is d_model / 16, rounded up.
+        conv_bias: Whether the short convolution has a bias.
+        bias: Whether the projections in and out have biases.
+        dt_min: Smallest step size drawn at the start.
+        dt_max: Largest step size drawn at the start.
+        dt_init: How the weight of the step size's projection is drawn.
+        dt_scale: Scale of that weight.
+        dt_init_floor: Floor of the step sizes drawn at the start.
+    """
+
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    dt_rank: int | Literal["auto"] = "auto"
+    conv_bias: bool = True
+    bias: bool = False
+    dt_min: float = 1e-3
+    dt_max: float = 0.1
+    dt_init: Literal["random", "constant"] = "random"
+    dt_scale: float = 1.0
+    dt_init_floor: float = 1e-4
+
+    name: ClassVar[str] = "mamba"
+    causal: ClassVar[bool] = True
+
+    def build(self, d_model: int) -> "Mamba":
+        """Make a Mamba mixer for d_model channels."""
+        return Mamba(self, d_model)
+
+    def rank(self, d_model: int) -> int:
+        """Rank of the step size's projection for d_model channels."""
+        return math.ceil(d_model / 16) if isinstance(self.dt_rank, str) else self.dt_rank
+
+
+class Mamba(Mixer):
+    """The mixer; its state-dict keys are those of the original module.
+
+    Args:
+        config: Options.
+        d_model: Number of channels.
+    """
+
+    def __init__(self, config: MambaConfig, d_model: int) -> None:
+        super().__init__()
+        inner, rank = config.expand * d_model, config.rank(d_model)
+        self.sizes = (rank, config.d_state, config.d_state)
+        self.in_proj = Linear(d_model, 2 * inner, bias=config.bias)
+        self.conv1d = ShortConv(inner, config.d_conv, bias=config.conv_bias, activation="silu")
+        self.x_proj = Linear(inner, sum(self.sizes), bias=False)
+        self.dt_proj = StepProjection(rank, inner, config)
+        self.A_log = nn.Parameter(torch.empty(inner, config.d_state))
+        self.D = nn.Parameter(torch.empty(inner))
+        self.out_proj = Linear(inner, d_model, bias=config.bias, writes_residual=True)
+        set_initial_values(self)
+
+    def core(self, projected: Tensor, *, reverse: bool = False) -> Tensor:
+        """Convolve, scan and gate: (batch, length, 2 d_inner) to (batch, length, d_inner)."""
+        x, z = projected.chunk(2, dim=-1)
+        x = self.conv1d(x, reverse=reverse)
+        dt, B, C = self.x_proj(x).split(self.sizes, dim=-1)
+        return selective_scan(
+            x,
+            self.dt_proj(dt),
+            -torch.exp(at_least_float32(self.A_log)),
+            B,
+            C,
+            at_least_float32(self.D),
+            z,
+            at_least_float32(self.dt_proj.bias),
+            delta_softplus=True,
+            reverse=reverse,
+        )
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """A = -1, -2, ..., -d_state in every channel (S4D-Real), D = 1."""
+        inner, d_state = self.A_log.shape
+        steps = torch.arange(1, d_state + 1, dtype=torch.float64)
+        return {"A_log": steps.log().expand(inner, d_state), "D": torch.ones(inner)}
+
+
+class StepProjection(Linear):
+    """The step size's low-rank projection; the scan adds the bias, in float32.
+
+    Args:
+        rank: Size of the input.
+        inner: Number of inner channels.
+        config: Options that say how weight and bias are drawn.
+    """
+
+    def __init__(self, rank: int, inner: int, config: MambaConfig) -> None:
+        super().__init__(rank, inner)
+        self.config = config
+        set_initial_values(self)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Project (batch, length, rank) to (batch, length, d_inner), without the bias."""
+        return self.multiply(input)
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """Weights of scale 1/sqrt(rank); biases whose softplus is log-uniform over step sizes."""
+        config, (inner, rank) = self.config, self.weight.shape
+        scale = config.dt_scale / math.sqrt(rank)
+        weight = torch.full((inner, rank), scale)
+        if config.dt_init == "random":
+            weight = weight.uniform_(-scale, scale)
+        low, high = math.log(config.dt_min), math.log(config.dt_max)
+        step = torch.exp(torch.rand(inner) * (high - low) + low).clamp(min=config.dt_init_floor)
+        # The inverse of softplus, in the form that keeps small steps exact.
+        return {"weight": weight, "bias": step + torch.log(-torch.expm1(-step))}

@@ -1,0 +1,1 @@
+"""Caduceus and plain Mamba."""

@@ -1,0 +1,177 @@
+"""HyenaDNA (Nguyen et al. 2023): a causal model with long convolutions, one base per token."""
+
+import math
+
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutput
+
+from genolm.heads.language import make_language_head
+from genolm.models.backbone import Backbone, Embeddings, GenolmModel, check_inputs, choose
+from genolm.models.classification import SequenceClassifier
+from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
+from genolm.models.language import CausalLanguageModel
+from genolm.modules.block import MixerMLPBlock
+from genolm.modules.linear import Linear
+from genolm.modules.mlp import MLP
+from genolm.modules.norm import LayerNorm
+from genolm.modules.precision import at_least_float32
+
+BLOCK_NORM_EPSILON = 1e-5
+
+
+def make_block(config: HyenaDNAConfig) -> MixerMLPBlock:
+    """Build one block of a HyenaDNA model."""
+    channels = config.d_model
+    norms = LayerNorm(channels, BLOCK_NORM_EPSILON), LayerNorm(channels, BLOCK_NORM_EPSILON)
+    mlp = MLP(channels, config.d_inner or 4 * channels)
+    return MixerMLPBlock(config.mixer_config().build(channels), mlp, norms)
+
+
+class HyenaDNABackbone(Backbone):
+    """Embedding, blocks and final norm.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__([make_block(config) for _ in range(config.n_layer)])
+        self.embeddings = Embeddings(nn.Embedding(config.padded_vocab_size, config.d_model))
+        self.ln_f = LayerNorm(config.d_model, config.layer_norm_epsilon)
+
+    def forward(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, keep_states: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Run the model.
+
+        Args:
+            input_ids: Token ids (batch, length).
+            inputs_embeds: Embedded sequences instead (batch, length, d_model).
+            keep_states: Whether to collect the stream.
+
+        Returns:
+            Normed states (batch, length, d_model); and, collected or None, the embedding, the
+            stream after each block and the normed states.
+        """
+        hidden = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        stream = at_least_float32(hidden)
+        states = [stream]
+        for block in self.layers:
+            stream = self.run(block, stream)
+            if keep_states:
+                states.append(stream)
+        last = self.ln_f(stream)
+        return last, (*states, last) if keep_states else None
+
+
+class HyenaDNAPreTrained(GenolmModel):
+    """What every HyenaDNA class shares: its config and how fresh weights are drawn."""
+
+    config_class = HyenaDNAConfig
+    base_model_prefix = "hyena"
+
+    @property
+    def embedding_range(self) -> float:
+        """Standard deviation of fresh embeddings."""
+        deviation: float = self.config.initializer_range
+        return deviation
+
+    def _init_linear(self, module: Linear) -> None:
+        """Normal weights, smaller into the residual stream; no biases (GPT-2's law)."""
+        deviation = self.embedding_range
+        if module.writes_residual:
+            deviation /= math.sqrt(2 * self.config.n_layer)
+        init.normal_(module.weight, std=deviation)
+        if module.bias is not None:
+            init.zeros_(module.bias)
+
+
+class HyenaDNAModel(HyenaDNAPreTrained):
+    """The backbone alone: token ids to hidden states.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__(config)
+        self.backbone = HyenaDNABackbone(config)
+        self.finish()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding table."""
+        return self.backbone.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding table."""
+        self.backbone.embeddings.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple[Tensor, ...]:
+        """Compute hidden states.
+
+        Args:
+            input_ids: Token ids (batch, length), at most max_seq_len of them.
+            inputs_embeds: Embedded sequences instead (batch, length, d_model).
+            output_hidden_states: Whether to return the embedding, the residual stream after each
+                block and the final normed states.
+            return_dict: Whether to return a ModelOutput, else a tuple.
+
+        Returns:
+            Final normed states (batch, length, d_model) and the hidden states on request.
+        """
+        check_inputs(input_ids, inputs_embeds)
+        keep = choose(output_hidden_states, self.config.output_hidden_states)
+        last, states = self.backbone(input_ids, inputs_embeds, keep)
+        output = BaseModelOutput(last_hidden_state=last, hidden_states=states)
+        return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+
+class HyenaDNAForCausalLM(HyenaDNAPreTrained, CausalLanguageModel):
+    """HyenaDNA with a language head, for predicting the next base.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        if not config.causal:
+            raise ValueError(
+                f"mixer {config.mixer_config().name!r} sees later bases, and a causal language "
+                "model may not"
+            )
+        super().__init__(config)
+        self.hyena = HyenaDNAModel(config)
+        self.lm_head = make_language_head(config.d_model, config.padded_vocab_size)
+        words = "hyena.backbone.embeddings.word_embeddings.weight"
+        self._tied_weights_keys = {"lm_head.weight": words}
+        config.objective = "causal_lm"
+        self.finish()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language head."""
+        head: nn.Module = self.lm_head
+        return head
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the language head."""
+        self.lm_head = value
+
+
+class HyenaDNAForSequenceClassification(HyenaDNAPreTrained, SequenceClassifier):
+    """HyenaDNA with a classification or regression head.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__(config)
+        self.hyena = HyenaDNAModel(config)
+        self.finish()

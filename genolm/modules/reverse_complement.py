@@ -1,0 +1,130 @@
+"""Reverse-complement equivariance, once, for any mixer, norm and head (Caduceus, section 3.2).
+
+An equivariant stream has 2 d_model channels: the first half reads the strand given, the second
+half the opposite strand, stored backwards. Flipping length and channels of the whole stream is
+then what reverse-complementing the input does to it.
+
+Inside a model the two halves are *stacked strands*: (2 batch, length, d_model), each strand in
+its own reading direction. Any module without knowledge of the batch is equivariant on them, and
+runs once instead of twice; only the borders of the model pay for flips.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genolm.modules.linear import Linear, exact_linear
+from genolm.modules.precision import at_least_float32
+
+
+def split_strands(stream: Tensor) -> Tensor:
+    """Stack the strands of a stream.
+
+    Args:
+        stream: Stream (batch, length, 2 d_model).
+
+    Returns:
+        Stacked strands (2 batch, length, d_model).
+    """
+    forward, backward = stream.chunk(2, dim=-1)
+    return torch.cat([forward, backward.flip(1, 2)])
+
+
+def join_strands(strands: Tensor) -> Tensor:
+    """Undo `split_strands`: (2 batch, length, d_model) to (batch, length, 2 d_model)."""
+    forward, backward = strands.chunk(2)
+    return torch.cat([forward, backward.flip(1, 2)], dim=-1)
+
+
+def exchange_strands(strands: Tensor) -> Tensor:
+    """Give each strand's place to the other one, as the fused blocks of Caduceus-PS do.
+
+    Args:
+        strands: Stacked strands (2 batch, length, d_model).
+
+    Returns:
+        The strands of the stream whose channel halves are swapped: each strand comes out flipped
+        along length and channels, since its new place reads in the other direction.
+    """
+    pair = strands.view(2, -1, *strands.shape[1:])
+    return pair.flip(0, 2, 3).flatten(0, 1)
+
+
+def complement_tensor(complement: Sequence[int]) -> Tensor:
+    """Token id to the id of its complement, as the buffer that checkpoints carry."""
+    return torch.tensor(list(complement), dtype=torch.long)
+
+
+class RCPSWrapper(nn.Module):
+    """One module for both strands; its only work is the name that checkpoints give it.
+
+    Args:
+        submodule: Module (batch, length, d_model) to the same shape.
+    """
+
+    def __init__(self, submodule: nn.Module) -> None:
+        super().__init__()
+        self.submodule = submodule
+
+    def forward(self, strands: Tensor) -> Tensor:
+        """Apply the module to stacked strands (2 batch, length, d_model)."""
+        out: Tensor = self.submodule(strands)
+        return out
+
+
+class RCPSEmbedding(nn.Module):
+    """Embed the sequence and its reverse complement with one table.
+
+    Args:
+        vocab_size: Number of rows.
+        d_model: Number of channels of one strand.
+        complement: Token id to the id of its complement.
+    """
+
+    complement_map: Tensor
+
+    def __init__(self, vocab_size: int, d_model: int, complement: Sequence[int]) -> None:
+        super().__init__()
+        self.embedding: nn.Module = nn.Embedding(vocab_size, d_model)
+        self._complement = tuple(complement)
+        self.register_buffer("complement_map", complement_tensor(complement))
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Embed ids (batch, length) as stacked strands (2 batch, length, d_model)."""
+        opposite = self.complement_map[input_ids.flip(1)]
+        strands: Tensor = self.embedding(torch.cat([input_ids, opposite]))
+        return strands
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """The complement map of the config."""
+        return {"complement_map": complement_tensor(self._complement)}
+
+
+class RCPSHead(nn.Module):
+    """Read tokens from a stream: h₁ Wᵀ + flip(h₂) W[complement]ᵀ, flipping channels only.
+
+    Args:
+        vocab_size: Number of tokens.
+        d_model: Number of channels of one strand.
+        complement: Token id to the id of its complement.
+    """
+
+    complement_map: Tensor
+
+    def __init__(self, vocab_size: int, d_model: int, complement: Sequence[int]) -> None:
+        super().__init__()
+        self.lm_head = Linear(d_model, vocab_size, bias=False, full_precision=True)
+        self._complement = tuple(complement)
+        self.register_buffer("complement_map", complement_tensor(complement))
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """Map a stream (batch, length, 2 d_model) to logits (batch, length, vocab_size)."""
+        # Flipping the small weight instead of the long stream makes this one matrix product.
+        weight = self.lm_head.weight
+        both = torch.cat([weight, weight[self.complement_map].flip(1)], dim=1)
+        return at_least_float32(exact_linear(stream, both))
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """The complement map of the config."""
+        return {"complement_map": complement_tensor(self._complement)}

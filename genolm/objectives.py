@@ -1,0 +1,99 @@
+"""What models are trained for: pure functions of logits and labels."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IGNORED = -100
+"""Label of a position that does not count."""
+
+Objective = Literal["masked_lm", "causal_lm"]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+
+
+def masked_lm_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    pad_token_id: int | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Mean cross-entropy, in nats, of the positions that have a label.
+
+    Args:
+        logits: Scores (batch, length, vocab_size).
+        labels: Token ids (batch, length); -100 and the padding token do not count.
+        pad_token_id: Id of the padding token, if there is one.
+        weights: Weight of each position (batch, length); the mean is weighted by them.
+
+    Returns:
+        The loss; 0 where no position counts.
+    """
+    if pad_token_id is not None:
+        labels = labels.masked_fill(labels == pad_token_id, IGNORED)
+    counted = labels != IGNORED
+    if weights is None:
+        return _cross_entropy(logits, labels, "sum") / counted.sum().clamp(min=1)
+    weights = weights.to(logits.dtype) * counted
+    losses = _cross_entropy(logits, labels, "none").view_as(weights)
+    return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def causal_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy, in nats, of each position's successor.
+
+    Args:
+        logits: Scores (batch, length, vocab_size).
+        labels: Token ids (batch, length), not shifted: usually the input itself; -100 does not
+            count, any other id does, padding included.
+
+    Returns:
+        The loss; 0 where no position counts.
+    """
+    return masked_lm_loss(logits[:, :-1], labels[:, 1:])
+
+
+def classification_loss(
+    logits: Tensor, labels: Tensor, problem_type: ProblemType | None = None
+) -> Tensor:
+    """Loss of a sequence-level prediction.
+
+    Args:
+        logits: Scores (batch, num_labels).
+        labels: Class ids (batch,), or values (batch,) or (batch, num_labels).
+        problem_type: Mean squared error for regression, cross-entropy for one label among
+            several, binary cross-entropy for several at once; None tells from shapes and types.
+
+    Returns:
+        The mean loss.
+
+    Raises:
+        ValueError: If the problem type is unknown.
+    """
+    problem = problem_type or guess_problem_type(logits.shape[-1], labels)
+    if problem == "regression":
+        return functional.mse_loss(logits.view(labels.shape), labels.to(logits.dtype))
+    if problem == "multi_label_classification":
+        return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    if problem == "single_label_classification":
+        return functional.cross_entropy(logits, labels.view(-1))
+    raise ValueError(
+        f"problem_type must be one of {', '.join(get_args(ProblemType))}, got {problem!r}"
+    )
+
+
+def guess_problem_type(num_labels: int, labels: Tensor) -> ProblemType:
+    """Tell the problem from its labels: one output is regression, whole numbers are classes."""
+    if num_labels == 1:
+        return "regression"
+    if labels.is_floating_point():
+        return "multi_label_classification"
+    return "single_label_classification"
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    return functional.cross_entropy(
+        logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction=reduction
+    )
