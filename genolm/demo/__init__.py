@@ -1,1 +1,1 @@
-"""Placeholder docstring; its owner writes it."""
+"""What ``genolm demo`` runs: the whole job, small, on bundled public-domain DNA."""

@@ -10,7 +10,7 @@ with ``markov_bits`` (context on the left), masked models with ``two_sided_bits`
 sides): a masked model sees both neighbours, so a one-sided baseline would flatter it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,16 +114,45 @@ def _bits_by_level(
     reached = [*(table.copy() for table in tested[:-1]), tested[-1]]
     _merge_down(reached, two_sided=two_sided)
     bits, short_of_context = [], 0.0
-    probabilities = np.full(1, 0.25)
-    for level in range(top + 1):
-        # An order-11 table is 134 MB: each is let go as soon as it is used.
-        counts = learned.pop(0)
-        counts = counts + reverse_complement_counts(counts)
-        probabilities = _interpolate(counts, probabilities, prior_weight, level, two_sided)
+    levels_up = _probabilities(learned, prior_weight, two_sided=two_sided)
+    for level, probabilities in enumerate(levels_up):
         cost = -np.log2(probabilities)
         bits.append((float(reached[level] @ cost) + short_of_context) / bases)
         short_of_context += float(tested[level] @ cost)
     return bits
+
+
+def learn_markov(
+    train: Arrays, order: int, *, prior_weight: float = PRIOR_WEIGHT
+) -> NDArray[np.float64]:
+    """Learn P(base | the ``order`` bases before it), counted on both strands.
+
+    Args:
+        train: Token ids, one array (length,) a contig, as for :func:`markov_bits`.
+        order: Context length, 0..11.
+        prior_weight: Weight w of the shorter context, in observations.
+
+    Returns:
+        Natural-log probabilities (4 ** (order + 1),) of the last base of every word, words
+        numbered in base 4 with A, C, G, T = 0..3 and the leftmost base most significant.
+    """
+    learned = count_words(train, None, _highest([order], LONGEST_WORD - 1), two_sided=False)
+    _merge_down(learned, two_sided=False)
+    *_, probabilities = _probabilities(learned, prior_weight, two_sided=False)
+    return np.log(probabilities)
+
+
+def _probabilities(
+    learned: list[Table], prior_weight: float, *, two_sided: bool
+) -> Iterator[NDArray[np.float64]]:
+    """Yield P_l for each level, emptying ``learned`` on the way."""
+    probabilities = np.full(1, 0.25)
+    for level in range(len(learned)):
+        # An order-11 table is 134 MB: each is let go as soon as it is used.
+        counts = learned.pop(0)
+        counts = counts + reverse_complement_counts(counts)
+        probabilities = _interpolate(counts, probabilities, prior_weight, level, two_sided)
+        yield probabilities
 
 
 def _highest(levels: Sequence[int], ceiling: int) -> int:
