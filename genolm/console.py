@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:  # rich takes a tenth of a second to import, and --help needs none of it
+    from rich.console import Console
+    from rich.progress import Progress
 
 LOG_EVERY_SECONDS = 5.0
 
@@ -33,8 +34,10 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
     VERBOSITY.level = -1 if quiet else int(verbose)
 
 
-def stderr_console() -> Console:
+def stderr_console() -> "Console":
     """Return a rich console on the present stderr (``NO_COLOR`` is honoured by rich)."""
+    from rich.console import Console
+
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
@@ -65,6 +68,26 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def _new_bar() -> "Progress":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=stderr_console(),
+        transient=True,
+    )
+
+
 @dataclass
 class Meter:
     """Progress of one long piece of work: a bar on a terminal, else a line every few seconds.
@@ -82,20 +105,12 @@ class Meter:
     note: str = ""
     started: float = field(default_factory=time.monotonic)
     _last_line: float = field(default_factory=time.monotonic)
-    _bar: Progress | None = None
+    _bar: "Progress | None" = None
 
     def __enter__(self) -> Self:
         """Show the bar, on a terminal."""
         if VERBOSITY.level >= 0 and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(),
-                console=stderr_console(),
-                transient=True,
-            )
+            self._bar = _new_bar()
             self._bar.start()
             self._bar.add_task(self.label, total=self.total, note="")
         return self

@@ -8,7 +8,12 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from genolm import __version__
-from genolm.cli import demo, finetune, predict, pretrain, recipes, score
+from genolm.cli.demo import demo
+from genolm.cli.finetune import finetune
+from genolm.cli.predict import predict
+from genolm.cli.pretrain import pretrain
+from genolm.cli.recipes import app as recipes
+from genolm.cli.score import score
 from genolm.errors import InputError, UsageError
 
 app = typer.Typer(
@@ -18,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # rich would double the time of --help and read [I,II] as markup
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -41,12 +46,12 @@ def _root(
     """Hold the options that come before a verb."""
 
 
-app.command("demo")(demo.demo)
-app.command("pretrain")(pretrain.pretrain)
-app.command("finetune")(finetune.finetune)
-app.command("predict")(predict.predict)
-app.command("score")(score.score)
-app.add_typer(recipes.app, name="recipes")
+app.command("demo")(demo)
+app.command("pretrain")(pretrain)
+app.command("finetune")(finetune)
+app.command("predict")(predict)
+app.command("score")(score)
+app.add_typer(recipes, name="recipes")
 
 
 def _complain(text: str) -> None:

@@ -37,7 +37,7 @@ def markov_log_ratios(
     ref = windows.astype(np.int64) - FIRST_BASE_ID
     alt = ref.copy()
     alt[:, order] = alts.astype(np.int64) - FIRST_BASE_ID
-    known = ((ref >= 0) & (ref < 4) & (alt >= 0) & (alt < 4)).all(axis=1)
+    known = np.all((ref >= 0) & (ref < 4) & (alt >= 0) & (alt < 4), axis=1)
     ref, alt = (np.where(known[:, None], bases, 0) for bases in (ref, alt))
     forward = _likelihood(log_probabilities, alt, order) - _likelihood(
         log_probabilities, ref, order

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -41,22 +40,15 @@ def test_help_imports_neither_torch_nor_transformers():
     assert done.returncode == 0, done.stderr
 
 
-def test_help_takes_less_than_a_third_of_a_second():
+def test_help_takes_less_than_three_tenths_of_a_second():
     def seconds() -> float:
-        start = time.perf_counter()
-        run_genolm("--help")
-        return time.perf_counter() - start
+        # Time on the processor, which does not depend on what else the machine is doing.
+        before = os.times()
+        assert run_genolm("--help").returncode == 0
+        after = os.times()
+        return sum(after[2:4]) - sum(before[2:4])
 
-    bare = min(
-        _timed([sys.executable, "-c", "pass"]) for _ in range(5)
-    )  # what this machine charges for starting Python at all
-    assert min(seconds() for _ in range(5)) - bare < 0.3
-
-
-def _timed(command) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True)
-    return time.perf_counter() - start
+    assert min(seconds() for _ in range(5)) < 0.3
 
 
 def test_version_names_the_release(capsys):
