@@ -1,0 +1,174 @@
+"""The train, validation and test parts of a labelled set, and their examples in order."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genolm.data.holdout import split_holdout
+from genolm.data.labelled import read_labelled
+from genolm.data.labelled_dataset import LabelledDataset
+from genolm.data.labelled_set import LabelledSet, count_shared
+from genolm.data.labels import LabelSpace
+from genolm.data.randomness import coin_flips, permutation
+from genolm.errors import InputError, UsageError
+from genolm.genome.sequence import reverse_complement
+from genolm.training.recipe import LabelledSection, Task
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """Rows and their labels as numbers.
+
+    Attributes:
+        rows: Sequences and labels as text.
+        targets: Labels (rows,) or, for multilabel, (rows, classes).
+    """
+
+    rows: LabelledSet
+    targets: NDArray[Any]
+
+    def examples(self, length: int, *, conjoin: bool) -> LabelledDataset:
+        """Return the rows in order, as the model is shown them when it is judged."""
+        return LabelledDataset(self.rows.sequences, self.targets, length=length, conjoin=conjoin)
+
+
+@dataclass(frozen=True)
+class LabelledParts:
+    """A labelled set, split.
+
+    Attributes:
+        space: What labels can be.
+        train: Learned from.
+        valid: Decides which epoch is kept.
+        test: Judged once.
+        learned: Train, with what was held out of it: what a baseline may learn from.
+    """
+
+    space: LabelSpace
+    train: LabelledPart
+    valid: LabelledPart
+    test: LabelledPart
+    learned: LabelledPart
+
+    def digests(self) -> dict[str, str]:
+        """Return a digest of each part's sequences and labels."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: _digest(part.rows) for name, part in parts.items()}
+
+    def duplicates(self) -> dict[str, int]:
+        """Count the test sequences that are also in train, as they are and on the other strand."""
+        known, asked = self.learned.rows.sequences, self.test.rows.sequences
+        return {
+            "test_in_train": count_shared(known, asked),
+            "test_in_train_reverse_complement": count_shared(
+                known, [reverse_complement(sequence) for sequence in asked]
+            ),
+        }
+
+
+def read_parts(data: LabelledSection, task: Task, seed: int) -> LabelledParts:
+    """Read a labelled set and hold a part of train out when no validation part is given.
+
+    Args:
+        data: The recipe's section.
+        task: What the labels are.
+        seed: Of the held-out part; classes keep their shares in it.
+
+    Raises:
+        UsageError: When a file, a part or the held-out share is missing.
+        InputError: When a file is not what it should be, or a label is not one of train's.
+    """
+    if data.test is None and not data.train.is_dir():
+        raise UsageError("data.test is required: data.train is a file and has no test part")
+    read = {
+        "train": _read(data, "train"),
+        "test": _read(data, "test"),
+        "valid": None if data.valid is None else _read(data, "valid"),
+    }
+    whole, test, valid = read["train"], read["test"], read["valid"]
+    assert whole is not None
+    assert test is not None
+    space = LabelSpace.learn(whole, task)
+    learned = LabelledPart(whole, space.encode(whole))
+    train = learned
+    if valid is not None:
+        held = LabelledPart(valid, space.encode(valid))
+    else:
+        train, held = _hold_out(learned, task, data.valid_fraction, seed)
+    return LabelledParts(space, train, held, LabelledPart(test, space.encode(test)), learned)
+
+
+def _read(data: LabelledSection, part: str) -> LabelledSet:
+    path = getattr(data, part) or data.train
+    label = data.label if isinstance(data.label, str) else list(data.label)
+    split = part if path.is_dir() else None
+    rows = read_labelled(path, sequence=data.sequence, label=label, split=split)
+    if not len(rows):
+        raise InputError(f"{path}: no sequence for the {part} part")
+    return rows
+
+
+def _hold_out(
+    learned: LabelledPart, task: Task, fraction: float, seed: int
+) -> tuple[LabelledPart, LabelledPart]:
+    classes = None if task == "regression" else learned.rows.labels
+    stay, held = split_holdout(len(learned.rows), fraction, seed, classes=classes)
+    if not stay or not held:
+        raise UsageError(
+            f"data.valid_fraction: {fraction} of {len(learned.rows)} rows leaves "
+            f"{'nothing to train on' if not stay else 'nothing to choose an epoch by'}"
+        )
+    parts = (LabelledPart(learned.rows.take(at), learned.targets[at]) for at in (stay, held))
+    return next(parts), next(parts)
+
+
+def _digest(rows: LabelledSet) -> str:
+    digest = hashlib.sha256()
+    for sequence, label in zip(rows.sequences, rows.labels, strict=True):
+        digest.update(f"{sequence}\t{label}\n".encode())
+    return digest.hexdigest()
+
+
+class EpochExamples:
+    """Epochs of a train part, one after another, each in its own order.
+
+    Example ``index`` belongs to epoch ``index // per_epoch``; its row and strand are a function of
+    (seed, epoch, place) alone. An epoch leaves out the few rows that would not fill a batch; they
+    are others in every epoch.
+
+    Args:
+        part: The rows.
+        length: Tokens of every input.
+        per_epoch: Examples of an epoch, at most the number of rows.
+        epochs: Number of epochs.
+        seed: Of the orders and the strands.
+        rc: "none", "augment" or "conjoin".
+    """
+
+    def __init__(
+        self, part: LabelledPart, *, length: int, per_epoch: int, epochs: int, seed: int, rc: str
+    ) -> None:
+        self.per_epoch, self.epochs, self.seed = per_epoch, epochs, seed
+        self._forward = part.examples(length, conjoin=rc == "conjoin")
+        self._other_strand: LabelledDataset | None = None
+        if rc == "augment":
+            flipped = [reverse_complement(sequence) for sequence in part.rows.sequences]
+            self._other_strand = LabelledDataset(flipped, part.targets, length=length)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and ``labels`` of one example."""
+        epoch, place = divmod(index, self.per_epoch)
+        if epoch not in self._orders:
+            self._orders = {epoch: permutation(self.seed, epoch, len(self._forward))}
+        row = int(self._orders[epoch][place])
+        if self._other_strand is not None and coin_flips(self.seed, epoch, np.array([row]))[0]:
+            return self._other_strand[row]
+        return self._forward[row]

@@ -1,0 +1,124 @@
+"""From a recipe's ``model`` section to a model: a new one, or one to go on from."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from genolm.data.labels import LabelSpace
+from genolm.errors import UsageError
+from genolm.models import build_model, load, maximum_length, preset_options
+from genolm.models.auto import TOKENIZERS
+from genolm.models.backbone import GenolmModel
+from genolm.models.configuration import GenolmConfig
+from genolm.models.families import FAMILIES, Task
+from genolm.tokenization.tokenizer import DNATokenizer
+from genolm.training.judge import PROBLEM_TYPES
+from genolm.training.recipe import FinetuneRecipe, ModelSection, PretrainRecipe
+
+HEAD_OPTIONS = ("pooling_strategy",)
+"""What a trained backbone can still be told when a new head is put on it."""
+
+
+def language_model(recipe: PretrainRecipe) -> tuple[GenolmModel, DNATokenizer]:
+    """Return the model that a pretraining recipe asks for, and its tokenizer.
+
+    Raises:
+        UsageError: When an option is unknown or wrong, or the model does not fit the objective or
+            the length.
+    """
+    length = recipe.data.length
+    model, tokenizer = _make(
+        recipe.model,
+        recipe.objective,
+        {"training_length": length},
+        changeable=(),
+        seed=recipe.train.seed,
+    )
+    most = _longest_input(model)
+    if most is not None and length > most:
+        raise UsageError(
+            f"data.length: {length} is more than the model's maximum of {most} "
+            "(model.max_seq_len; leave it out and it follows data.length)"
+        )
+    return model, tokenizer
+
+
+def classifier(
+    recipe: FinetuneRecipe, space: LabelSpace, longest: int
+) -> tuple[GenolmModel, DNATokenizer, int]:
+    """Return the model that a fine-tuning recipe asks for, its tokenizer and the input length.
+
+    Args:
+        recipe: The recipe.
+        space: What labels can be.
+        longest: Bases of the longest train sequence.
+
+    Raises:
+        UsageError: When an option is unknown or wrong, or does not fit the model.
+    """
+    length = recipe.data.length or longest
+    names = space.names or ("value",)
+    labels = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": PROBLEM_TYPES[recipe.task],
+        "conjoin_train": recipe.train.rc == "conjoin",
+        "conjoin_eval": False,
+    }
+    fresh = labels if recipe.model.path else labels | {"training_length": length}
+    model, tokenizer = _make(
+        recipe.model, "classification", fresh, changeable=HEAD_OPTIONS, seed=recipe.train.seed
+    )
+    if recipe.train.rc == "conjoin" and model.config.rcps:
+        raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
+    most = _longest_input(model)
+    if recipe.data.length is not None and most is not None and length > most:
+        raise UsageError(f"data.length: {length} is more than the model's maximum of {most}")
+    if recipe.train.freeze_backbone:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = name.startswith("score.")
+    return model, tokenizer, length if most is None else min(length, most)
+
+
+def _make(
+    section: ModelSection,
+    task: Task,
+    implied: Mapping[str, Any],
+    *,
+    changeable: Iterable[str],
+    seed: int,
+) -> tuple[GenolmModel, DNATokenizer]:
+    """Load or build the model of a section; ``implied`` options follow from the recipe's rest."""
+    given = section.options
+    if section.path is not None:
+        _require_known(given, changeable, f"of a model from {section.path}")
+        try:
+            return load(section.path, task=task, options={**implied, **given}, seed=seed)
+        except UsageError as error:
+            raise UsageError(f"model.path: {error}") from None
+    try:
+        preset = {} if section.preset is None else preset_options(section.preset)
+        family = section.family or str(preset.pop("family"))
+        if family in FAMILIES:
+            _require_known(given, FAMILIES[family].config.kinds(), f"of {family}")
+        model = build_model(family, task, {**implied, **preset, **given}, seed=seed)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"model: {error}") from None
+    return model, TOKENIZERS[family](model_max_length=_longest_input(model))
+
+
+def _longest_input(model: GenolmModel) -> int | None:
+    config = model.config
+    assert isinstance(config, GenolmConfig)
+    return maximum_length(config)
+
+
+def _require_known(given: Iterable[str], known: Iterable[str], whose: str) -> None:
+    choices = sorted(known)
+    for name in given:
+        if name not in choices:
+            near = difflib.get_close_matches(name, choices, n=1)
+            hint = f"did you mean model.{near[0]}?" if near else f"there are {choices or 'none'}"
+            raise UsageError(f"model.{name} is not an option {whose}; {hint}")

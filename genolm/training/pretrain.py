@@ -1,0 +1,239 @@
+"""Pretraining: a genome and a recipe to a language model.
+
+The order of what follows is the order of :func:`pretrain`: the recipe is completed, the genome is
+cut into windows, the run folder is opened (or recognised), the loop runs, the held-out parts are
+judged beside the count models, and the model is published.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizer
+
+from genolm import console
+from genolm.data.genome_store import GenomeStore, open_store
+from genolm.data.language import LanguageDataset
+from genolm.data.masking import Masking
+from genolm.data.splits import make_splits
+from genolm.data.windows import WindowSet
+from genolm.training.held_out import HeldOut, count_baselines, language_figures, read_part
+from genolm.training.loop import Ended, Loop, run_loop
+from genolm.training.machine import (
+    choose_device,
+    choose_precision,
+    describe,
+    kernel_backend,
+    set_threads,
+)
+from genolm.training.model_source import language_model
+from genolm.training.optimizer import PRETRAINING
+from genolm.training.publish import publish, say_table
+from genolm.training.recipe import PretrainRecipe
+from genolm.training.run_folder import RunFolder, read_json, write_json
+from genolm.training.trainer import Pace
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Everything a run needs, once the recipe has been acted on.
+
+    Attributes:
+        recipe: With nothing left open.
+        run: Its folder.
+        store: The genome.
+        splits: Windows of train, valid and test.
+        model: To be trained.
+        tokenizer: Published beside it.
+        device: To train on.
+    """
+
+    recipe: PretrainRecipe
+    run: RunFolder
+    store: GenomeStore
+    splits: dict[str, WindowSet]
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizer
+    device: torch.device
+
+
+def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "auto") -> Path:
+    """Train a language model on a genome, or go on with a training that was stopped.
+
+    Args:
+        recipe: What to do.
+        restart: Throw away what an earlier run left in the output folder.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        The folder of the finished model.
+
+    Raises:
+        UsageError: When the recipe, its files or the output folder do not fit.
+        InputError: When the genome is not one.
+        OSError: When something could not be written.
+        KeyboardInterrupt: On Ctrl-C; the same call goes on from the last checkpoint.
+    """
+    with _prepare(recipe, device) as session:
+        recipe, run = session.recipe, session.run
+        facts = describe(session.device) | {"data": {"fasta": session.store.digest}}
+        run.begin(recipe, facts, restart=restart)
+        if run.is_done():
+            console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
+            return run.model
+        _say_what_is_trained(session)
+        _finish(session, _train(session))
+        return run.model
+
+
+@contextmanager
+def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
+    """Build the model and cut the genome; nothing is written but the genome's store."""
+    place = choose_device(device)
+    set_threads(recipe.train.threads)
+    model, tokenizer = language_model(recipe)
+    complete = _complete(recipe, model, place)
+    with open_store(recipe.data.fasta) as store, kernel_backend(recipe.train.backend):
+        data = complete.data
+        splits = make_splits(
+            store,
+            data.length,
+            stride=data.stride,
+            train=data.train,
+            valid=data.valid,
+            test=data.test,
+            bed=data.bed,
+            max_n_fraction=data.max_n_fraction,
+        )
+        run = RunFolder(complete.output)
+        yield Pretraining(complete, run, store, splits, model, tokenizer, place)
+
+
+def _complete(
+    recipe: PretrainRecipe, model: PreTrainedModel, place: torch.device
+) -> PretrainRecipe:
+    """Fill in every key that the recipe left open."""
+    data, train = recipe.data, recipe.train
+    values: dict[str, Any] = {
+        "stride": data.length,
+        "jitter": data.length // 2,
+        "rc_augment": not model.config.rcps,
+    }
+    left_open = {key: value for key, value in values.items() if getattr(data, key) is None}
+    paper = PRETRAINING[model.config.model_type]
+    filled = paper.complete(train, train.learning_rate)
+    filled["precision"] = choose_precision(train.precision, place)
+    return recipe.model_copy(
+        update={
+            "data": data.model_copy(update=left_open),
+            "train": train.model_copy(update=filled),
+        }
+    )
+
+
+def _say_what_is_trained(session: Pretraining) -> None:
+    recipe, splits = session.recipe, session.splits
+    windows = ", ".join(f"{len(part):,} {name}" for name, part in splits.items())
+    console.say(
+        f"pretraining {session.model.num_parameters():,} parameters ({recipe.objective}, "
+        f"{recipe.train.precision} linear layers, {session.device.type}) on windows of "
+        f"{recipe.data.length:,} bases: {windows}"
+    )
+
+
+def _train(session: Pretraining) -> Ended:
+    recipe, train = session.recipe, session.recipe.train
+    look = read_part(
+        session.store, session.splits["valid"].spread(train.eval_windows), recipe.objective
+    )
+    rows = _count(session, "look", look)
+    loop = Loop(
+        run=session.run,
+        model=session.model,
+        device=session.device,
+        train=train,
+        peak=train.learning_rate or 0.0,
+        pace=Pace(
+            steps=train.steps,
+            batch_size=train.batch_size,
+            eval_every=train.eval_every,
+            save_every=train.save_every,
+            seed=train.seed,
+            workers=recipe.data.workers,
+        ),
+        length=recipe.data.length,
+        label="pretraining",
+        beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
+    )
+    figures = partial(
+        language_figures,
+        session.model,
+        look,
+        batch_size=train.batch_size,
+        device=session.device,
+    )
+    return run_loop(loop, _examples(session), figures)
+
+
+def _examples(session: Pretraining) -> LanguageDataset:
+    recipe, train = session.recipe, session.recipe.train
+    masking = Masking(**recipe.masking.model_dump()) if recipe.objective == "masked_lm" else None
+    return LanguageDataset(
+        session.store,
+        session.splits["train"],
+        recipe.objective,
+        seed=train.seed,
+        rc_augment=bool(recipe.data.rc_augment),
+        masking=masking,
+        samples=train.steps * train.batch_size * train.accumulate,
+        jitter=recipe.data.jitter or 0,
+    )
+
+
+def _count(session: Pretraining, name: str, part: HeldOut) -> dict[str, float]:
+    """Return the baselines of a part, counted once in the life of the run."""
+    file = session.run.path / "baselines.json"
+    known = read_json(file) if file.is_file() else {}
+    if name not in known:
+        known[name] = count_baselines(session.store, session.splits["train"], part)
+        write_json(file, known)
+    rows: dict[str, float] = known[name]
+    return rows
+
+
+def _finish(session: Pretraining, ended: Ended) -> None:
+    """Judge the model on the held-out parts, publish it and say how it did."""
+    recipe, train = session.recipe, session.recipe.train
+    console.say("judging the model on the held-out parts")
+    figures: dict[str, dict[str, Any]] = {}
+    for name in ("valid", "test"):
+        windows = session.splits[name]
+        part = read_part(
+            session.store, windows.spread(train.test_windows or len(windows)), recipe.objective
+        )
+        judged = language_figures(
+            session.model, part, batch_size=train.batch_size, device=session.device
+        )
+        figures[name] = judged | {"markov": _count(session, name, part)}
+    metrics = figures | {
+        "markov": figures["test"]["markov"],
+        "objective": recipe.objective,
+        "parameters": session.model.num_parameters(),
+        "steps": ended.step,
+        "tokens": ended.step * train.batch_size * train.accumulate * recipe.data.length,
+        "seconds": round(ended.seconds, 3),
+    }
+    session.model.config.objective = recipe.objective
+    session.model.config.training_length = recipe.data.length
+    publish(session.run, session.model, session.tokenizer, metrics)
+    table = {"model": [figures[name]["bits_per_base"] for name in ("valid", "test")]}
+    for row in figures["test"]["markov"]:
+        table[row] = [figures[name]["markov"][row] for name in ("valid", "test")]
+    say_table("bits per base", ("valid", "test"), table)
+    console.say(
+        f"{ended.step:,} steps in {console.format_seconds(ended.seconds)}; {session.run.model}"
+    )

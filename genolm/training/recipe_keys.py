@@ -1,0 +1,44 @@
+"""Every key that a recipe may have, as text for people."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+
+KINDS: dict[str, type[BaseModel]] = {"pretrain": PretrainRecipe, "finetune": FinetuneRecipe}
+
+
+def list_keys(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield each dotted key with its field, sections before what is in them."""
+    for name, field in kind.model_fields.items():
+        yield f"{prefix}{name}", field
+        if (section := section_of(field)) is not None:
+            yield from list_keys(section, f"{prefix}{name}.")
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the section that a key holds; None for a key that holds a value."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def describe_keys(kind: str) -> Iterator[tuple[str, str, str]]:
+    """Yield key, default and meaning of every key that holds a value.
+
+    Args:
+        kind: "pretrain" or "finetune".
+    """
+    for key, field in list_keys(KINDS[kind]):
+        if section_of(field) is None:
+            yield key, _default(field), field.description or ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default()
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

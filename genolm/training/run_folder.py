@@ -1,0 +1,271 @@
+"""The folder of a run: what is in it, whether it can be gone on with, and whether it is done.
+
+    recipe.yaml      the recipe with every default filled in
+    run.json         versions, machine, digests of the data
+    metrics.jsonl    one line a logged step
+    checkpoints/     the last complete ones, to resume from
+    model/           the result: weights, config, tokenizer
+    metrics.json     the final figures; written last, so that it also says "done"
+
+A checkpoint counts once its ``complete.json`` lists every file with the size it has: a run that
+died while writing one goes back to the one before.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genolm.atomic import temporary_name, write_text
+from genolm.errors import InputError, UsageError
+from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+
+AnyRecipe = PretrainRecipe | FinetuneRecipe
+
+FREE_KEYS = frozenset(
+    {
+        "output",
+        "data.fasta",  # told apart by the digest of the bases
+        "data.workers",
+        "train.threads",
+        "train.log_every",
+        "train.save_every",
+        "train.eval_every",
+        "train.max_minutes",
+    }
+)
+"""Keys that may change between two starts of one run: they do not change what it computes."""
+
+RECORD = "run.json"
+"""Written first and removed last: a folder without it is not ours to change."""
+
+LEFT_BEHIND = (
+    "metrics.json",
+    "metrics.jsonl",
+    "recipe.yaml",
+    "baselines.json",
+    "test_predictions.tsv",
+    RECORD,
+)
+"""Files of a run, which --restart removes."""
+
+COMPLETE = "complete.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and states of one run.
+
+    Attributes:
+        path: The recipe's ``output``.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of the finished model."""
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def lines(self) -> Path:
+        """The file with one line a logged step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The file of the final figures."""
+        return self.path / "metrics.json"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as it was run."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def record(self) -> Path:
+        """Versions, machine and digests."""
+        return self.path / RECORD
+
+    def is_done(self) -> bool:
+        """Tell whether the run has ended and its model is there."""
+        return self.metrics.is_file() and self.model.is_dir()
+
+    def begin(self, recipe: AnyRecipe, facts: Mapping[str, Any], *, restart: bool) -> None:
+        """Create the folder for ``recipe``, or check that it belongs to ``recipe``.
+
+        Args:
+            recipe: With every default filled in.
+            facts: Versions, machine and digests; ``facts["data"]`` must not change.
+            restart: Remove what an earlier run left.
+
+        Raises:
+            UsageError: When the folder belongs to another recipe, to other data, or to no run.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"output: {self.path} is a file; name a folder")
+        self._require_ours()
+        if restart:
+            self._remove_run()
+        self._remove_partial()
+        if self.recipe.is_file():
+            self._require_same(recipe, facts)
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.record, facts)
+        self.checkpoints.mkdir(exist_ok=True)
+        write_text(self.recipe, _recipe_text(recipe, facts))
+
+    def _require_ours(self) -> None:
+        """Refuse a folder in which something of ours would take the place of something else."""
+        if self.record.is_file():
+            return
+        names = (self.model.name, self.checkpoints.name, *LEFT_BEHIND)
+        if found := [name for name in names if (self.path / name).exists()]:
+            raise UsageError(
+                f"output: {self.path} holds {', '.join(found)} that no run left there: "
+                "name another folder"
+            )
+
+    def _remove_run(self) -> None:
+        for folder in (self.model, self.checkpoints):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in LEFT_BEHIND:
+            (self.path / name).unlink(missing_ok=True)
+
+    def _remove_partial(self) -> None:
+        """Remove what a process that was killed was just writing."""
+        for stray in self.path.glob(".*.partial.*"):
+            if stray.is_dir():
+                shutil.rmtree(stray)
+            else:
+                stray.unlink()
+
+    def _require_same(self, recipe: AnyRecipe, facts: Mapping[str, Any]) -> None:
+        recorded = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        before, now = _flatten(recorded), _flatten(recipe.model_dump(mode="json"))
+        differing = sorted(
+            key
+            for key in (before.keys() | now.keys()) - FREE_KEYS
+            if before.get(key) != now.get(key)
+        )
+        if differing:
+            raise UsageError(
+                f"{self.path} holds a run of another recipe, different in {', '.join(differing)}: "
+                "give another output, or --restart to begin anew"
+            )
+        if read_json(self.record).get("data") != facts["data"]:
+            raise UsageError(
+                f"{self.path}: the data has changed since this run began: "
+                "give another output, or --restart to begin anew"
+            )
+
+    def latest_checkpoint(self) -> Path | None:
+        """Return the newest complete checkpoint; broken ones are removed on the way."""
+        found = sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True)
+        for folder in found:
+            if is_complete(folder):
+                return folder
+            shutil.rmtree(folder)
+        return None
+
+    def append_line(self, values: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl."""
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def read_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl; a half line at the end (a crash) is left out."""
+        if not self.lines.is_file():
+            return []
+        text = self.lines.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def forget_lines_after(self, step: int) -> None:
+        """Take out of metrics.jsonl what a resumed run will write again."""
+        kept = [line for line in self.read_lines() if line["step"] <= step]
+        write_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def checkpoint_step(folder: Path) -> int:
+    """Return the step in a checkpoint's name; -1 when there is none."""
+    number = folder.name.rpartition("-")[2]
+    return int(number) if number.isdigit() else -1
+
+
+def mark_complete(folder: Path) -> None:
+    """Write down that every file of a checkpoint is there, on the disk and not only in memory."""
+    sizes = {}
+    for file in sorted(folder.iterdir()):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+        sizes[file.name] = file.stat().st_size
+    write_json(folder / COMPLETE, sizes)
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether every file of a checkpoint is there and whole."""
+    try:
+        sizes = read_json(folder / COMPLETE)
+    except (FileNotFoundError, InputError):
+        return False
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in sizes.items()
+    )
+
+
+@contextmanager
+def replace_folder_when_done(final: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``final`` when the block succeeds."""
+    partial = temporary_name(final)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if final.exists():
+            shutil.rmtree(final)
+        partial.replace(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values`` to ``path``, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    return values
+
+
+def _recipe_text(recipe: AnyRecipe, facts: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    values = recipe.model_dump(mode="json")
+    return f"# {versions}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

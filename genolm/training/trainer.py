@@ -1,0 +1,184 @@
+"""The loop: transformers.Trainer, with our order, our evaluation and checkpoints that are whole."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import SequentialSampler
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging as transformers_logging
+
+from genolm.training.callbacks import Clock
+from genolm.training.recipe import TrainSection
+from genolm.training.run_folder import RunFolder, mark_complete
+
+
+class Examples(Protocol):
+    """A dataset that knows its length: what example number i of a run is."""
+
+    def __len__(self) -> int:
+        """Return the number of examples of the whole run."""
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and ``labels`` of one example."""
+
+
+Evaluate = Callable[[], dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a run is and when it looks, saves and logs.
+
+    Attributes:
+        steps: Steps of the optimiser in all.
+        batch_size: Examples in a batch.
+        eval_every: Steps between evaluations.
+        save_every: Steps between checkpoints.
+        seed: Of the random numbers of the model (dropout).
+        workers: Processes that prepare batches.
+    """
+
+    steps: int
+    batch_size: int
+    eval_every: int
+    save_every: int
+    seed: int
+    workers: int
+
+
+def training_arguments(
+    run: RunFolder, train: TrainSection, pace: Pace, device: torch.device, *, best_by: str | None
+) -> TrainingArguments:
+    """Return transformers' arguments for a run.
+
+    Args:
+        run: Checkpoints go to its folder.
+        train: The recipe's section.
+        pace: Of the run.
+        device: To train on.
+        best_by: Validation figure whose best checkpoint is kept ("loss" is better low, any other
+            high); None to keep the last ones only.
+    """
+    # The bars and lines of the library would stand among ours.
+    transformers_logging.disable_progress_bar()
+    arguments = TrainingArguments(
+        output_dir=str(run.checkpoints),
+        max_steps=pace.steps,
+        per_device_train_batch_size=pace.batch_size,
+        gradient_accumulation_steps=train.accumulate,
+        max_grad_norm=train.grad_clip,
+        logging_strategy="steps",
+        logging_steps=train.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps",
+        eval_steps=pace.eval_every,
+        save_strategy="steps",
+        save_steps=pace.save_every,
+        save_total_limit=2,
+        metric_for_best_model=best_by,
+        greater_is_better=None if best_by is None else best_by != "loss",
+        seed=pace.seed,
+        use_cpu=device.type == "cpu",
+        dataloader_num_workers=pace.workers,
+        dataloader_pin_memory=device.type == "cuda",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+    if arguments.n_gpu > 1:
+        # Otherwise the Trainer would split every batch over all devices it sees.
+        arguments._n_gpu = 1
+    return arguments
+
+
+class RunTrainer(Trainer):
+    """A Trainer that goes through its examples in order.
+
+    The dataset decides what example number i is, so that step k sees the same examples whether or
+    not the run was stopped before it.
+
+    Args:
+        model: To train.
+        arguments: From :func:`training_arguments`.
+        examples: Example i of the run, in order.
+        optimizers: The optimiser and its learning rate.
+        evaluate_part: Returns the validation figures; None for one that is undefined.
+        callbacks: Around each step.
+        clock: Does not count evaluations and checkpoints as training.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: PreTrainedModel,
+        arguments: TrainingArguments,
+        examples: Examples,
+        optimizers: tuple[AdamW, LambdaLR],
+        evaluate_part: Evaluate,
+        callbacks: Sequence[TrainerCallback],
+        clock: Clock,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=arguments,
+            train_dataset=examples,
+            eval_dataset=examples,
+            optimizers=optimizers,
+            callbacks=list(callbacks),
+        )
+        self.remove_callback(PrinterCallback)
+        self.examples = examples
+        self.evaluate_part = evaluate_part
+        self.clock = clock
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(self.examples)
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Return the figures of the whole validation part, and log them as ``valid_...``."""
+        with self.clock.pause():
+            figures = self.evaluate_part()
+        logged: dict[str, Any] = {f"valid_{name}": value for name, value in figures.items()}
+        self.log(logged)
+        # An undefined figure must not become the best one.
+        ranked = {
+            f"{metric_key_prefix}_{name}": -math.inf if value is None else value
+            for name, value in figures.items()
+        }
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, ranked
+        )
+        return ranked
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with self.clock.pause(), say_what_could_not_be_written(folder):
+            super()._save_checkpoint(model, trial)
+            mark_complete(folder)
+
+
+@contextlib.contextmanager
+def say_what_could_not_be_written(folder: Path) -> Iterator[None]:
+    """Turn what safetensors and torch raise on a full disk into an OSError that names it."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{folder}: could not be written: {reason}") from None

@@ -1,0 +1,41 @@
+import pytest
+import yaml
+
+from genolm.cli.main import run
+from genolm.training.recipe_files import shipped_recipes
+
+
+def test_list_names_every_shipped_recipe(capsys):
+    assert run(["recipes", "list"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown] == list(shipped_recipes())
+    assert all("#" not in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("pretrain", ["data.fasta", "required", "the"]),
+        ("pretrain", ["train.steps", "1000", "steps"]),
+        ("finetune", ["train.patience", "3", "epochs"]),
+        ("finetune", ["data.valid", "null", "likewise;"]),
+    ],
+)
+def test_keys_prints_key_default_and_meaning(kind, line, capsys):
+    assert run(["recipes", "keys", kind]) == 0
+    assert line in [shown.split()[:3] for shown in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["pretrain/yeast_mamba", "yeast_mamba"])
+def test_show_prints_the_file_itself(name, capsys):
+    assert run(["recipes", "show", name]) == 0
+    shown = capsys.readouterr().out
+    assert shown == shipped_recipes()["pretrain/yeast_mamba"].read_text()
+    assert yaml.safe_load(shown)["objective"] == "causal_lm"
+
+
+def test_a_name_that_is_not_there_is_wrong_usage(capsys):
+    assert run(["recipes", "show", "yeast_mambo"]) == 2
+    said = capsys.readouterr()
+    assert "did you mean yeast_mamba?" in said.err
+    assert said.out == ""

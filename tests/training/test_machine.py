@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+import genolm_kernels
+from genolm.errors import UsageError
+from genolm.models import build_model
+from genolm.modules.linear import Linear
+from genolm.training import machine
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("flags : sse avx512f avx512_bf16 avx", "bf16"),
+        ("flags : amx_bf16 amx_tile", "bf16"),
+        ("flags : sse avx512f", "float32"),
+        ("flags : not_avx512_bf16_at_all", "float32"),
+    ],
+)
+def test_auto_precision_follows_the_flags_of_the_cpu(tmp_path, monkeypatch, flags, precision):
+    (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    assert machine.choose_precision("auto", torch.device("cpu")) == precision
+
+
+def test_without_a_list_of_flags_precision_is_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "none")
+    assert machine.choose_precision("auto", torch.device("cpu")) == "float32"
+
+
+def test_a_precision_asked_for_is_taken():
+    for wanted in ("float32", "bf16"):
+        assert machine.choose_precision(wanted, torch.device("cpu")) == wanted
+
+
+def test_bf16_multiplies_narrowly_and_keeps_float32_weights():
+    model = build_model("caduceus", "masked_lm", {"d_model": 8, "n_layer": 1}, seed=0)
+    machine.set_precision(model, "bf16")
+    linears = [module for module in model.modules() if isinstance(module, Linear)]
+    assert {module.compute_dtype for module in linears if not module.full_precision} == {
+        torch.bfloat16
+    }
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    machine.set_precision(model, "float32")
+    assert {module.compute_dtype for module in linears} == {None}
+
+
+def test_a_backend_holds_for_the_block(monkeypatch):
+    asked = []
+    monkeypatch.setattr(machine, "use_backend", lambda name: asked.append(name) or _Nothing())
+    with machine.kernel_backend("reference"), machine.kernel_backend(None):
+        pass
+    assert asked == ["reference"]
+
+
+class _Nothing:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_an_unknown_backend_is_a_usage_error_that_lists_the_known_ones():
+    known = {name for names in genolm_kernels.backends().values() for name in names}
+    with pytest.raises(UsageError) as caught, machine.kernel_backend("abacus"):
+        pass
+    assert all(name in str(caught.value) for name in known)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device_is_a_usage_error():
+    with pytest.raises(UsageError, match="no CUDA device"):
+        machine.choose_device("cuda")
+    assert machine.choose_device("auto").type == "cpu"
