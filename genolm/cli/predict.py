@@ -1,0 +1,62 @@
+"""``genolm predict``: sequences in, a table with predictions out."""
+
+from typing import Annotated
+
+import typer
+
+from genolm.console import say, set_verbosity
+from genolm.cli.score import parse_batch_size
+
+
+def predict(
+    sequences: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="FASTA, CSV, TSV or Parquet with a column of sequences, or BED; - is FASTA on"
+            " stdin.",
+        ),
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="Folder of a fine-tuned model.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help=".tsv, .csv or .parquet; - is TSV on stdout.")
+    ],
+    reference: Annotated[
+        str | None, typer.Option("--reference", "-r", help="The FASTA that a BED refers to.")
+    ] = None,
+    column: Annotated[
+        str, typer.Option("--sequence", help="The column of a table that holds the bases.")
+    ] = "sequence",
+    batch_size: Annotated[str, typer.Option(help="Sequences a batch, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
+    ] = "float32",
+    seed: Annotated[int, typer.Option(help="Predicting draws nothing; kept for scripts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Predict labels of sequences with a fine-tuned model.
+
+    The output has the columns of the input (the name, for FASTA; the interval, for BED), the
+    prediction, and for a classifier the probability p_CLASS of every class.
+
+    Example: `genolm predict test.csv -m runs/promoters/model -o predicted.tsv`
+    """
+    set_verbosity(quiet=quiet, verbose=verbose)
+
+    from genolm.scoring.predict_file import PredictionJob, predict_file
+    from genolm.scoring.runtime import Runtime
+
+    job = PredictionJob(
+        input=sequences,
+        model=model,
+        output=output,
+        reference=reference,
+        column=column,
+        runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
+    )
+    say(predict_file(job).line())

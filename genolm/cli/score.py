@@ -1,0 +1,129 @@
+"""``genolm score``: a VCF in, the VCF with scores out."""
+
+import shlex
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from genolm.console import say, set_verbosity
+from genolm.errors import UsageError
+
+BatchSize = int | Literal["auto"]
+
+
+def parse_batch_size(text: str) -> BatchSize:
+    """Read ``--batch-size``.
+
+    Raises:
+        UsageError: The text is neither "auto" nor a number.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise UsageError(f"--batch-size {text}: a number, or auto")
+    return int(text)
+
+
+def _choose_input(argument: str | None, option: str | None) -> str:
+    if (argument is None) == (option is None):
+        raise UsageError("name one VCF, as `genolm score VCF ...` or with -I; '-' is stdin")
+    return argument or option or "-"
+
+
+def _choose_window(window: int | None, distance: int | None) -> int | None:
+    if window is not None and distance is not None:
+        raise UsageError("--window and --distance say the same thing: give one of them")
+    if distance is not None and distance < 0:
+        raise UsageError(f"--distance {distance}: at least 0")
+    return window if distance is None else 2 * distance + 1
+
+
+def score(
+    vcf: Annotated[
+        str | None, typer.Argument(metavar="VCF", help="VCF, VCF.gz or BCF; - is stdin.")
+    ] = None,
+    *,
+    reference: Annotated[
+        str, typer.Option("--reference", "-r", "-R", help="FASTA, plain or bgzipped.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Folder of a language model, or a hub id.")
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            "-O",
+            help=".vcf, .vcf.gz (with tabix index), .bcf, .tsv, .csv or .parquet; - is VCF on"
+            " stdout.",
+        ),
+    ],
+    vcf_option: Annotated[
+        str | None, typer.Option("--input", "-I", help="The VCF, as SpliceAI names it.")
+    ] = None,
+    scores: Annotated[
+        str, typer.Option(help="Comma-separated: llr, llr_strands (each strand by itself).")
+    ] = "llr",
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Bases in all.",
+            show_default="the length the model was trained on, else 1024 or the model's maximum",
+        ),
+    ] = None,
+    distance: Annotated[
+        int | None,
+        typer.Option("--distance", "-D", help="Bases on either side: a window of 2N + 1."),
+    ] = None,
+    batch_size: Annotated[str, typer.Option(help="Windows a batch, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
+    ] = "float32",
+    seed: Annotated[int, typer.Option(help="Scoring draws nothing; kept for scripts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first REF that is not in the FASTA.")
+    ] = False,
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="i/n",
+            help="Score and write only every n-th block of 64 records, from block i (0 to n-1).",
+        ),
+    ] = "0/1",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Score the variants of a VCF by how much less (or more) likely a model finds ALT than REF.
+
+    Every record comes out, in order and unchanged but for what is appended to INFO: GENOLM_LLR,
+    the log-likelihood ratio (natural log, negative = ALT is less likely), and GENOLM_SKIP, why an
+    allele has none.
+
+    Example: `genolm score in.vcf.gz -r genome.fa -m runs/yeast/model -o scored.vcf.gz`
+    """
+    set_verbosity(quiet=quiet, verbose=verbose)
+    chosen = _choose_input(vcf, vcf_option)
+    wanted = [name.strip() for name in scores.split(",") if name.strip()]
+
+    from genolm.scoring.runtime import Runtime
+    from genolm.scoring.score_file import ScoringJob, parse_shard, score_file
+
+    job = ScoringJob(
+        vcf=chosen,
+        reference=reference,
+        model=model,
+        output=output,
+        scores=wanted,
+        window=_choose_window(window, distance),
+        strict=strict,
+        shard=parse_shard(shard),
+        runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
+        command=shlex.join(["genolm", *sys.argv[1:]]),
+    )
+    say(score_file(job).line())

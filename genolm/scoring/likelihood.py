@@ -1,0 +1,117 @@
+"""What a language model says about windows: log-probabilities from batches of equal length.
+
+Every window has the same length, so nothing is padded and no number depends on the batch it was
+computed in beyond float32 rounding. Log-softmax is taken over the whole vocabulary, in float32
+(float64 for a float64 model); sums are float64.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genolm.scoring.batches import Batches, BatchSize
+from genolm.tokenization.vocabulary import BASE_IDS, A, T
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedWindow:
+    """A window in which some bases are hidden.
+
+    Attributes:
+        ids: Token ids (window,), with [MASK] at ``positions``.
+        positions: The hidden positions (n,).
+    """
+
+    ids: NDArray[np.uint8]
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceWindow:
+    """A window whose likelihood is wanted from one base on.
+
+    Attributes:
+        ids: Token ids (window,).
+        first: The first position whose probability counts; position 0 has nothing before it and
+            never counts.
+    """
+
+    ids: NDArray[np.uint8]
+    first: int
+
+
+class ModelRunner:
+    """Runs a language model over windows of one length.
+
+    Args:
+        model: A causal or masked language model in evaluation mode; returns ``.logits``
+            (batch, window, vocabulary).
+        batch_size: Windows a batch, or "auto".
+
+    Attributes:
+        batches: How windows are put together.
+    """
+
+    def __init__(self, model: nn.Module, *, batch_size: BatchSize = "auto") -> None:
+        self.batches = Batches(next(model.parameters()).device, batch_size)
+        self._model = model
+
+    def masked(self, windows: Sequence[MaskedWindow]) -> list[NDArray[np.float64]]:
+        """Return the log-probabilities of A, C, G, T at every hidden position.
+
+        Args:
+            windows: All of one length.
+
+        Returns:
+            For each window an array (n positions, 4).
+        """
+        length = len(windows[0].ids) if windows else 1
+        return list(chain.from_iterable(self.batches.run(self._hidden_bases, windows, length)))
+
+    def sequences(self, windows: Sequence[SequenceWindow]) -> NDArray[np.float64]:
+        """Return the log-likelihood of every window from its first wanted base on.
+
+        N is no base and adds nothing.
+
+        Args:
+            windows: All of one length.
+
+        Returns:
+            Natural logarithms (windows,).
+        """
+        length = len(windows[0].ids) if windows else 1
+        sums = self.batches.run(self._log_likelihoods, windows, length)
+        return np.concatenate([np.zeros(0), *sums])
+
+    def _hidden_bases(self, batch: Sequence[MaskedWindow]) -> list[NDArray[np.float64]]:
+        logits = self._logits(self._ids(batch))
+        rows = np.concatenate([np.full(len(w.positions), i) for i, w in enumerate(batch)])
+        columns = np.concatenate([window.positions for window in batch])
+        hidden = logits[torch.from_numpy(rows), torch.from_numpy(columns)]
+        bases = torch.log_softmax(hidden, dim=-1)[:, BASE_IDS[0] : BASE_IDS[-1] + 1]
+        ends = np.cumsum([len(window.positions) for window in batch])
+        return np.split(bases.double().cpu().numpy(), ends[:-1])
+
+    def _log_likelihoods(self, batch: Sequence[SequenceWindow]) -> NDArray[np.float64]:
+        begin = min(max(1, window.first) for window in batch)  # nothing before it counts
+        ids = self._ids(batch)
+        logits = self._logits(ids)[:, begin - 1 : -1]
+        targets = ids[:, begin:]
+        taken = torch.log_softmax(logits, dim=-1).gather(2, targets[..., None])[..., 0]
+        first = torch.tensor([[window.first] for window in batch], device=ids.device)
+        positions = torch.arange(begin, ids.shape[1], device=ids.device)
+        counts = (positions >= first) & (targets >= A) & (targets <= T)
+        return torch.where(counts, taken.double(), 0.0).sum(dim=1).cpu().numpy()
+
+    def _ids(self, batch: Sequence[MaskedWindow] | Sequence[SequenceWindow]) -> Tensor:
+        ids = np.stack([window.ids for window in batch])
+        return torch.from_numpy(ids).to(self.batches.device).long()
+
+    def _logits(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self._model(ids).logits
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))

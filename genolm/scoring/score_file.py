@@ -1,0 +1,209 @@
+"""Score a VCF file: records in, annotated records out, in order and in constant memory."""
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from genolm import __version__
+from genolm.console import meter, say, say_more, warn
+from genolm.errors import InputError, UsageError
+from genolm.genome.aliases import ContigResolver
+from genolm.genome.compression import source_name
+from genolm.genome.fasta import Fasta
+from genolm.genome.vcf import VcfReader, VcfRecord, open_vcf
+from genolm.scoring.build_check import BuildCheck
+from genolm.scoring.edits import SKIP_REASONS
+from genolm.scoring.fields import Result, fields_of
+from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.runtime import Runtime
+from genolm.scoring.sites import Site, SiteReader
+from genolm.scoring.variants import CHUNK, VariantScorer
+from genolm.scoring.vcf_output import Provenance
+from genolm.scoring.writers import Annotation, check_output, open_writer
+
+SHARD_BLOCK: Final = 64
+NAMED: Final = 5  # contigs that a message lists
+
+Chunk = list[tuple[VcfRecord, Site]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringJob:
+    """Everything that one scoring of a file needs to know.
+
+    Attributes:
+        vcf: VCF or BCF; "-" is standard input.
+        reference: FASTA.
+        model: A bundled name, a folder or a hub id.
+        output: Its name tells the format; "-" is VCF on standard output.
+        scores: Names from ``SCORES``.
+        window: Bases in all; None for the model's own.
+        strict: Whether the first wrong REF ends the run.
+        shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
+            numbered i. Taking a block of every shard's output in turn restores the input's order.
+        runtime: How the model is run.
+        command: The command line, for the header.
+    """
+
+    vcf: str
+    reference: str
+    model: str
+    output: str
+    scores: Sequence[str] = ("llr",)
+    window: int | None = None
+    strict: bool = False
+    shard: tuple[int, int] = (0, 1)
+    runtime: Runtime = field(default_factory=Runtime)
+    command: str = "genolm.scoring.score_file"
+
+
+@dataclass
+class Summary:
+    """What a scoring came to.
+
+    Attributes:
+        records: Records read and written.
+        alleles: ALT alleles; a record without any counts as one.
+        scored: Alleles with a score.
+        skipped: Alleles without one, by reason.
+        seconds: Time from the first record to the last, loading of the model left out.
+    """
+
+    records: int = 0
+    alleles: int = 0
+    scored: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def count(self, results: Sequence[Result]) -> None:
+        """Count a record with its results."""
+        reasons = [result for result in results if isinstance(result, str)]
+        self.records += 1
+        self.alleles += len(results)
+        self.scored += len(results) - len(reasons)
+        self.skipped.update(reasons)
+
+    def line(self) -> str:
+        """Return the closing line."""
+        reasons = [f"{name} {self.skipped[name]}" for name in SKIP_REASONS if self.skipped[name]]
+        skipped = f"{sum(self.skipped.values())} skipped"
+        if reasons:
+            skipped += f" ({', '.join(reasons)})"
+        rate = self.scored / max(self.seconds, 1e-9)
+        return (
+            f"{self.records} records, {self.alleles} alleles, {self.scored} scored, {skipped}"
+            f" in {self.seconds:.1f} s ({rate:.1f} variants/s)"
+        )
+
+
+def score_file(job: ScoringJob) -> Summary:
+    """Score every allele of a VCF and write it out, whole or not at all.
+
+    Raises:
+        UsageError: An option, or a file that is not there.
+        InputError: The content of a file; what was to be published is not.
+    """
+    job.runtime.check()
+    fields = fields_of(job.scores)
+    check_output(job.output)
+    with Fasta(job.reference) as fasta, open_vcf(job.vcf) as reader:
+        model, tokenizer = job.runtime.load(job.model)
+        scorer = VariantScorer(
+            model, tokenizer, fasta, window=job.window, batch_size=job.runtime.batch_size
+        )
+        resolver = ContigResolver(fasta.contigs, reader.contig_lengths)
+        provenance = Provenance(
+            version=__version__,
+            command=job.command,
+            model=model_name(job.model),
+            model_sha256=model_digest(job.model),
+            reference=fasta.name,
+            reference_fai_md5=fasta.index_md5(),
+        )
+        annotation = Annotation(fields, provenance, reader.header, reader.columns, reader.newline)
+        sites = SiteReader(scorer.genome, resolver, scorer.window)
+        say_more(f"window {scorer.window}, {job.runtime.describe()}")
+        check = BuildCheck(source_name(job.vcf), job.reference, strict=job.strict)
+        summary = _run(job, _chunks(job, reader, sites, check), scorer, annotation)
+        _report_contigs(resolver, sites, reader, fasta)
+    return summary
+
+
+def _run(
+    job: ScoringJob, chunks: Iterator[Chunk], scorer: VariantScorer, annotation: Annotation
+) -> Summary:
+    summary = Summary()
+    started = time.monotonic()
+    first = next(chunks, [])  # judged before the output, which may be a pipe, is begun
+    with open_writer(job.output, annotation) as write, meter("scoring", "variants") as shown:
+        for chunk in itertools.chain([first], chunks):
+            alleles = [allele for _, site in chunk for allele in site.alleles]
+            results = iter(scorer.score(alleles, shown.advance))
+            for record, site in chunk:
+                own = list(itertools.islice(results, len(site.alleles)))
+                write(record, own)
+                summary.count(own)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _chunks(
+    job: ScoringJob, reader: VcfReader, sites: SiteReader, check: BuildCheck
+) -> Iterator[Chunk]:
+    number, count = job.shard
+    mine = (record for index, record in enumerate(reader) if index // SHARD_BLOCK % count == number)
+    complete = True
+    while complete:
+        try:
+            chunk = _read_chunk(mine, sites, check)
+            complete = len(chunk) == CHUNK
+            if not complete:
+                check.finish()
+        except InputError as error:
+            fate = "standard output is incomplete" if job.output == "-" else "nothing was published"
+            raise InputError(f"{error}; {fate}") from error
+        yield chunk
+
+
+def _read_chunk(records: Iterator[VcfRecord], sites: SiteReader, check: BuildCheck) -> Chunk:
+    chunk: Chunk = []
+    for record in itertools.islice(records, CHUNK):
+        site = sites.read(record.chrom, record.start, record.ref, record.alts)
+        check.see(record, site)
+        chunk.append((record, site))
+    return chunk
+
+
+def _report_contigs(
+    resolver: ContigResolver, sites: SiteReader, reader: VcfReader, fasta: Fasta
+) -> None:
+    if resolver.aliases_used:
+        pairs = ", ".join(f"{ours} as {theirs}" for ours, theirs in resolver.aliases_used.items())
+        say(f"contigs found in {fasta.name} under another name: {pairs}")
+    for reason in resolver.refused.values():
+        warn(f"{reason}: not the same contig")
+    if sites.missing:
+        names = list(sites.missing)
+        listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+        warn(f"{fasta.name} has no contig {listed}; the records there were skipped")
+    for name, declared in reader.contig_lengths.items():
+        if fasta.contigs.get(name, declared) != declared:
+            warn(
+                f"{name} is declared with {declared} bases, but has {fasta.contigs[name]} in"
+                f" {fasta.name}: wrong genome build?"
+            )
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``i/n`` with i from 0 to n - 1.
+
+    Raises:
+        UsageError: The text is something else.
+    """
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and int(number) < int(count):
+        return int(number), int(count)
+    raise UsageError(f"--shard {text}: write i/n with i from 0 to n-1, such as 0/4")

@@ -1,0 +1,134 @@
+"""The header lines and INFO entries that scoring adds to a VCF; everything else passes through."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from genolm.scoring.fields import (
+    PREFIX,
+    SKIP,
+    SKIP_DESCRIPTION,
+    Result,
+    ScoreField,
+    format_score,
+)
+
+_OWN_LINE: Final = re.compile(
+    rf"##(genolm(Version|Command|Model|Reference)=|INFO=<ID={PREFIX}[^,>]*[,>])"
+)
+_INFO_COLUMN: Final = 7
+_NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.+-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the scores come from.
+
+    Attributes:
+        version: Version of genolm.
+        command: The command line.
+        model: Name of the model.
+        model_sha256: Digest of its weights file.
+        reference: Name of the FASTA.
+        reference_fai_md5: Digest of its index.
+    """
+
+    version: str
+    command: str
+    model: str
+    model_sha256: str
+    reference: str
+    reference_fai_md5: str
+
+    def lines(self) -> list[str]:
+        """Return the header lines, structured so that htslib keeps them."""
+        return [
+            f"##genolmVersion={self.version}",
+            f"##genolmCommand={' '.join(self.command.split())}",
+            f"##genolmModel=<ID={_as_id(self.model)},sha256={self.model_sha256}>",
+            f"##genolmReference=<ID={_as_id(self.reference)},fai_md5={self.reference_fai_md5}>",
+        ]
+
+
+def _as_id(name: str) -> str:
+    return _NOT_IN_AN_ID.sub("_", name) or "_"
+
+
+def info_lines(fields: Sequence[ScoreField]) -> list[str]:
+    """Return the INFO declarations of the score fields and of the skip reason."""
+    lines = [
+        f'##INFO=<ID={field.name},Number=A,Type=Float,Description="{field.description}">'
+        for field in fields
+    ]
+    lines.append(f'##INFO=<ID={SKIP},Number=A,Type=String,Description="{SKIP_DESCRIPTION}">')
+    return lines
+
+
+def annotate_header(
+    header: Sequence[str], fields: Sequence[ScoreField], provenance: Provenance
+) -> tuple[list[str], bool]:
+    """Add our lines to a header and take out those of an earlier run.
+
+    Args:
+        header: The lines that begin with ``##``.
+        fields: The score fields that records will carry.
+        provenance: Where the scores come from.
+
+    Returns:
+        The new lines, and whether an earlier run's were taken out.
+    """
+    kept = [line for line in header if not _OWN_LINE.match(line)]
+    lines = [*kept, *provenance.lines(), *info_lines(fields)]
+    return lines, len(kept) < len(header)
+
+
+def info_entry(fields: Sequence[ScoreField], results: Sequence[Result]) -> str:
+    """Return what is appended to INFO: one value per ALT allele in every field."""
+    entries = [
+        f"{field.name}={','.join(map(_text, map(field.value, results)))}" for field in fields
+    ]
+    reasons = (result if isinstance(result, str) else "." for result in results)
+    return ";".join([*entries, f"{SKIP}={','.join(reasons)}"])
+
+
+def _text(value: float | None) -> str:
+    return "." if value is None else format_score(value)
+
+
+def annotate_line(line: str, entry: str) -> tuple[str, bool]:
+    """Append an entry to the INFO column; an earlier run's entries are taken out.
+
+    Args:
+        line: A record without its line end.
+        entry: What ``info_entry`` made.
+
+    Returns:
+        The new line, and whether an earlier run's entries were taken out.
+    """
+    columns = line.split("\t", _INFO_COLUMN + 1)
+    info, replaced = _without_own(columns[_INFO_COLUMN])
+    if info in ("", "."):
+        columns[_INFO_COLUMN] = entry
+    else:
+        columns[_INFO_COLUMN] = f"{info}{'' if info.endswith(';') else ';'}{entry}"
+    return "\t".join(columns), replaced
+
+
+def _without_own(info: str) -> tuple[str, bool]:
+    if PREFIX not in info:
+        return info, False
+    entries = info.split(";")
+    kept = [entry for entry in entries if not entry.startswith(PREFIX)]
+    return ";".join(kept), len(kept) < len(entries)
+
+
+def undeclared(kind: str, header: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return the names that a header has no ``##kind=<ID=name,...>`` line for, in their order."""
+    start = f"##{kind}=<"
+    known = {
+        match.group(1)
+        for line in header
+        if line.startswith(start) and (match := re.search(r"[<,]ID=([^,>]+)", line))
+    }
+    return [name for name in names if name not in known]
