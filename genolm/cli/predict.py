@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from genolm.console import say, set_verbosity
 from genolm.cli.score import parse_batch_size
+from genolm.console import say, set_verbosity
 
 
 def predict(
