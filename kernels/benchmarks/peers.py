@@ -1,0 +1,63 @@
+"""How the operators are commonly written in plain torch: what the backends are measured against."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHUNK = 32
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+) -> Tensor:
+    """Exact chunked scan on four-dimensional tensors, differentiated by autograd.
+
+    All chunks are stepped through side by side from zero, then the entry states are carried from
+    chunk to chunk. Shapes as in `genolm_kernels.selective_scan`; the softplus is included.
+    """
+    length = u.shape[1]
+    padding = (0, 0, 0, -length % CHUNK)
+    dt = F.softplus(delta + delta_bias)
+    pieces = (F.pad(t, padding).unflatten(1, (-1, CHUNK)) for t in (dt, dt * u, B, C))
+    dt, x, B, C = pieces
+    decay = torch.exp(dt.unsqueeze(-1) * A)  # (batch, chunks, CHUNK, d_inner, d_state)
+    added = x.unsqueeze(-1) * B.unsqueeze(-2)
+    state, product = torch.zeros_like(added[:, :, 0]), torch.ones_like(added[:, :, 0])
+    states, products = [], []
+    for a, b in zip(decay.unbind(2), added.unbind(2), strict=True):
+        state, product = a * state + b, a * product
+        states.append(state)
+        products.append(product)
+    entry = torch.zeros_like(state[:, 0])
+    entries = []
+    for a, b in zip(product.unbind(1), state.unbind(1), strict=True):
+        entries.append(entry)
+        entry = a * entry + b
+    whole = torch.stack(states, 2) + torch.stack(products, 2) * torch.stack(entries, 1).unsqueeze(2)
+    y = (whole @ C.unsqueeze(-1)).squeeze(-1).flatten(1, 2)[:, :length]
+    return (y + D * u) * F.silu(z)
+
+
+def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Depthwise convolution of torch, channels first, then silu."""
+    channels, width = weight.shape
+    wide = F.conv1d(
+        x.transpose(1, 2), weight.unsqueeze(1), bias, padding=width - 1, groups=channels
+    )
+    return F.silu(wide[..., : x.shape[1]]).transpose(1, 2)
+
+
+def fft_conv(u: Tensor, k: Tensor, d: Tensor) -> Tensor:
+    """Transforms of all channels at once, channels first, of twice the length."""
+    length = u.shape[1]
+    inputs = u.transpose(1, 2).contiguous()
+    spectrum = torch.fft.rfft(inputs, n=2 * length) * torch.fft.rfft(k.t(), n=2 * length)
+    outputs = torch.fft.irfft(spectrum, n=2 * length)[..., :length] + d.unsqueeze(-1) * inputs
+    return outputs.transpose(1, 2)
