@@ -116,4 +116,7 @@ def _usage(error: TyperException) -> int:
 
 def main() -> None:
     """Be the ``genolm`` command."""
+    # OpenMP reads this once, when torch is imported. Threads that spin at every barrier triple the
+    # time of a training step as soon as something else wants one of the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run())
