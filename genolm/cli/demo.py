@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from genolm.demo.run import Row
 
 CLOSING = """\
-What this shows: every step works on this machine, and a model trained for a minute is set beside
-what counting alone reaches on the same held-out bases. Where its number is not the better one,
-more training is what it lacks.
+What this shows: every step works on this machine, and a model trained for a minute stands beside
+what counting alone reaches on the same held-out bases. Where counting is better, it says so.
 What it does not show: a model worth using. It has read one bacterial genome for a minute, its
 labels come from open reading frames and not from annotation, and its scores mean nothing for any
 other species. For research only."""
