@@ -19,7 +19,7 @@ def copy_data(folder: Path) -> Path:
     target = folder / "data"
     for source in sorted(path for path in DATA.rglob("*") if path.is_file()):
         copy = target / source.relative_to(DATA)
-        if source.name == "__init__.py" or copy.exists():
+        if copy.exists():
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copy)

@@ -14,6 +14,7 @@ from genolm.scoring.score_file import ScoringJob, score_file
 from genolm.training.finetune import finetune
 from genolm.training.pretrain import pretrain
 from genolm.training.recipe_files import load_finetune_recipe, load_pretrain_recipe
+from genolm.training.run_folder import read_json
 
 QUICK_PRETRAIN = (
     "train.steps=40",
@@ -62,8 +63,8 @@ def run_demo(folder: Path, *, quick: bool = False, restart: bool = False) -> lis
     _step("1/3 pretrain a causal Mamba on E. coli 536", _pretrain, folder, quick, restart)
     _step("2/3 fine-tune it on coding against intergenic DNA", _finetune, folder, quick, restart)
     _step("3/3 score stop-gain and synonymous variants", _score, folder)
-    language = _read(folder / "pretrain" / "metrics.json")
-    classifier = _read(folder / "classifier" / "metrics.json")
+    language = read_json(folder / "pretrain" / "metrics.json")
+    classifier = read_json(folder / "classifier" / "metrics.json")
     return [
         _language_row(language),
         *_classifier_rows(classifier),
@@ -116,11 +117,6 @@ def _score(folder: Path) -> None:
         command="genolm demo",
     )
     say(score_file(job).line())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
 
 
 def _language_row(metrics: dict[str, Any]) -> Row:
