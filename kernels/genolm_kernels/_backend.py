@@ -28,12 +28,14 @@ class Backend(Generic[Result]):
         run: The computation; takes the operator's canonical arguments.
         refuses: Same arguments; the reason why this call cannot run here, or None.
         unavailable: The reason why no call can run on this machine, or None.
+        automatic: Whether it may be chosen without being asked for by name.
     """
 
     name: str
     run: Callable[..., Result]
     refuses: Callable[..., str | None]
     unavailable: Callable[[], str | None]
+    automatic: Callable[[], bool] = lambda: True
 
 
 def never(*_: object) -> str | None:
@@ -89,7 +91,7 @@ def _first_willing(
     operator: str, backends: tuple[Backend[Result], ...], *args: Any
 ) -> Backend[Result]:
     for candidate in backends:
-        if candidate.refuses(*args) is None:
+        if candidate.automatic() and candidate.refuses(*args) is None:
             break
     if candidate.name == "reference" and isinstance(args[0], Tensor) and args[0].is_cuda:
         # Python shows a warning once per place and text, which is what is wanted here.
