@@ -6,10 +6,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from genolm_kernels import selective_scan
-from genolm_kernels.selective_scan import BACKENDS
-from genolm_kernels.selective_scan.chunked import forward
 
-FAST = [backend.name for backend in BACKENDS if backend.name != "reference"]
+FAST = ["cpu"]  # Triton has tests of its own, small enough for its interpreter
 GOLDEN = [
     "0_full",
     "1_zFalse",
@@ -52,7 +50,7 @@ CASES = {  # the shapes and forms of the contract
     "length 130": {"batch": 1, "length": 130, "d_inner": 32},
     "prime length": {"batch": 3, "length": 61, "d_inner": 6, "d_state": 5},
     "d_state 64": {"d_state": 64, "length": 20},
-    "one channel, d_state 1": {"d_inner": 1, "d_state": 1},
+    "one channel, d_state 1": {"d_inner": 1, "d_state": 1, "length": 13},
     "constant B": {"B": "constant"},
     "constant C, grouped B": {"B": 4, "C": "constant"},
     "constant B and C": {"B": "constant", "C": "constant"},
@@ -224,16 +222,17 @@ def test_inputs_stay_as_they_are(backend):
 
 
 @pytest.mark.parametrize(("needed", "enabled"), [(True, True), (True, False), (False, True)])
-def test_states_are_kept_only_for_a_backward_pass_that_can_come(needed, enabled, monkeypatch):
+def test_states_are_kept_only_for_a_backward_pass_that_can_come(needed, enabled, code, monkeypatch):
     module = sys.modules["genolm_kernels.selective_scan.cpu"]
     kept = []
+    scan = module._scan
 
-    def spy(call, keep):
-        y, last_state, starts = forward(call, keep)
+    def spy(*args):
+        y, last_state, starts = scan(*args)
         kept.append(starts.numel() > 0)
         return y, last_state, starts
 
-    monkeypatch.setattr(module, "forward", spy)
+    monkeypatch.setattr(module, "_scan", spy)
     tensors = {name: value.requires_grad_(needed) for name, value in make().items()}
     with torch.set_grad_enabled(enabled):
         selective_scan(**tensors, backend="cpu")
@@ -298,3 +297,52 @@ def test_runs_in_a_worker_forked_after_threads_were_used():
     expected = torch.stack([Scans()[i] for i in range(3)])
     loader = DataLoader(Scans(), batch_size=3, num_workers=1, multiprocessing_context="fork")
     torch.testing.assert_close(next(iter(loader)), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_any_number_of_threads_gives_the_same_bits(compiled, assert_same_bits_on_any_threads):
+    tensors = make(2, 90, 70)
+
+    def run(*values):
+        return selective_scan(
+            **dict(zip(tensors, values, strict=True)),
+            delta_softplus=True,
+            return_last_state=True,
+            backend="cpu",
+        )
+
+    leaves = [value.requires_grad_() for value in tensors.values()]
+    assert_same_bits_on_any_threads(run, leaves)
+
+
+def test_what_is_not_a_number_comes_out(code):
+    tensors = make(1, 40, 20)
+    for name in ("u", "delta", "B"):
+        broken = tensors | {name: tensors[name].clone()}
+        broken[name][0, 17] = torch.nan
+        y = selective_scan(**broken, delta_softplus=True, backend="cpu")
+        assert y[:, :17].isfinite().all()
+        assert y[:, 17:].isnan().all()
+
+
+def test_infinite_step_sizes_forget_everything(code):
+    tensors = make(1, 40, 20, without=("delta_bias", "D", "z"))
+    tensors["delta"][0, 17] = 1e30
+    tensors["u"][0, 17] = 0
+    y, state = selective_scan(**tensors, return_last_state=True, backend="cpu")
+    later = {
+        name: value[:, 18:] if name in ("u", "delta", "B", "C") else value
+        for name, value in tensors.items()
+    }
+    later["initial_state"] = None
+    alone, end = selective_scan(**later, return_last_state=True, backend="cpu")
+    torch.testing.assert_close(y[:, 18:], alone)
+    torch.testing.assert_close(state, end)
+    assert y[:, 17].eq(0).all()
+
+
+@pytest.mark.parametrize("name", ["delta", "z"])
+def test_another_device_is_refused_by_name(name):
+    tensors = make()
+    tensors[name] = tensors[name].to("meta")
+    with pytest.raises(ValueError, match=f"{name} is on meta and u on cpu"):
+        selective_scan(**tensors)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genolm_kernels._backend import Backend, choose, never, not_on_cpu
+from genolm_kernels.selective_scan.checks import check_call
 from genolm_kernels.selective_scan.cpu import cpu
 from genolm_kernels.selective_scan.reference import reference
 
@@ -93,61 +94,10 @@ def selective_scan(
         y (batch, length, d_inner) in u's type, or (y, last_state (batch, d_inner, d_state)).
 
     Raises:
-        ValueError: If shapes disagree, or the backend asked for cannot run this call.
+        ValueError: If shapes, types or devices disagree, or the backend asked for cannot run this
+            call.
     """
-    _check_shapes(u, delta, A, B, C, D, z, delta_bias, initial_state)
+    check_call((u, delta, A, B, C, D, z, delta_bias, initial_state))
     args = (u, delta, A, B, C, D, z, delta_bias, initial_state, delta_softplus, reverse)
     y, last_state = choose("selective_scan", BACKENDS, backend, *args).run(*args)
     return (y, last_state) if return_last_state else y
-
-
-def _check_shapes(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    initial_state: Tensor | None,
-) -> None:
-    if u.dim() != 3 or u.shape[1] == 0:
-        raise ValueError(f"u must be (batch, length >= 1, d_inner), got {_shape(u)}")
-    batch, length, d_inner = u.shape
-    if A.dim() != 2 or A.shape[0] != d_inner:
-        raise ValueError(f"A must be (d_inner={d_inner}, d_state), got {_shape(A)}")
-    d_state = A.shape[1]
-    wanted = (
-        ("delta", delta, (batch, length, d_inner)),
-        ("D", D, (d_inner,)),
-        ("z", z, (batch, length, d_inner)),
-        ("delta_bias", delta_bias, (d_inner,)),
-        ("initial_state", initial_state, (batch, d_inner, d_state)),
-    )
-    for name, tensor, shape in wanted:
-        if tensor is not None and tensor.shape != torch.Size(shape):
-            raise ValueError(f"{name} must be {shape}, got {_shape(tensor)}")
-    for name, tensor in (("B", B), ("C", C)):
-        _check_matrix(name, tensor, batch, length, d_inner, d_state)
-
-
-def _check_matrix(
-    name: str, matrix: Tensor, batch: int, length: int, d_inner: int, d_state: int
-) -> None:
-    forms = {
-        2: (d_inner, d_state),
-        3: (batch, length, d_state),
-        4: (batch, length, matrix.shape[2] if matrix.dim() == 4 else 1, d_state),
-    }
-    if forms.get(matrix.dim()) != tuple(matrix.shape):
-        raise ValueError(
-            f"{name} must be {forms[3]}, ({batch}, {length}, groups, {d_state}) or {forms[2]}, "
-            f"got {_shape(matrix)}"
-        )
-    if matrix.dim() == 4 and (matrix.shape[2] == 0 or d_inner % matrix.shape[2]):
-        raise ValueError(f"{name} has {matrix.shape[2]} groups, which do not divide {d_inner}")
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genolm_kernels.selective_scan import compiled
 from genolm_kernels.selective_scan.chunked import forward
 from genolm_kernels.selective_scan.chunked_backward import backward
 from genolm_kernels.selective_scan.tiles import Call, Layout
@@ -23,7 +24,7 @@ def cpu(
     delta_softplus: bool,
     reverse: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Scan tile by tile; arguments as in `genolm_kernels.selective_scan`.
+    """Scan by the compiled library, or tile by tile in torch; arguments as in `selective_scan`.
 
     Returns:
         y (batch, length, d_inner) in u's type, and the last state (batch, d_inner, d_state).
@@ -50,16 +51,22 @@ def _scan(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     call = Call(u, delta, A, B, C, D, z, delta_bias, initial_state, delta_softplus, reverse)
+    if compiled.takes(call):
+        y, (last_state,), (starts,) = compiled.forward((call,), z, keep)
+        return y, last_state, starts
     return forward(call, keep)
 
 
 @_scan.register_fake
 def _scan_fake(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
     call, keep = Call(*args[:-1]), args[-1]
-    layout = Layout.of(call)
     batch, _, d_inner = call.u.shape
-    last_state = call.u.new_empty(batch, d_inner, layout.d_state, dtype=call.dtype)
-    starts = last_state.new_empty(layout.tiles if keep else 0, batch, *layout.state_shape)
+    last_state = call.u.new_empty(batch, d_inner, call.A.shape[1], dtype=call.dtype)
+    if compiled.takes(call):
+        starts = last_state.new_empty(compiled.starts_shape(call, keep))
+    else:
+        layout = Layout.of(call)
+        starts = last_state.new_empty(layout.tiles if keep else 0, batch, *layout.state_shape)
     return call.u.new_empty(call.u.shape), last_state, starts
 
 
@@ -81,7 +88,11 @@ def _scan_backward(
     last_gradient: Tensor | None,
 ) -> list[Tensor]:
     call = Call(u, delta, A, B, C, D, z, delta_bias, initial_state, delta_softplus, reverse)
-    return backward(call, starts, dy, last_gradient)
+    if not compiled.takes(call):
+        return backward(call, starts, dy, last_gradient)
+    (found,), dz = compiled.backward((call,), z, (starts,), dy, (last_gradient,))
+    found[6] = dz
+    return [gradient for gradient in found if gradient is not None]
 
 
 @_scan_backward.register_fake

@@ -1,0 +1,50 @@
+"""Two selective scans, as the equation says it.
+
+    y_t = (scan(forward)_t + scan(backward, from the last position)_t) * silu(z_t)
+
+Schiff et al., "Caduceus: Bi-Directional Equivariant Long-Range DNA Sequence Modeling"
+(arXiv 2403.03234), section 3.1: BiMamba with shared projections, in which the gate is shared too.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from genolm_kernels.selective_scan.reference import reference as scan
+from genolm_kernels.selective_scan.reference import state_dtype
+
+
+def reference(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    u_back: Tensor,
+    delta_back: Tensor,
+    A_back: Tensor,
+    B_back: Tensor,
+    C_back: Tensor,
+    D_back: Tensor | None,
+    delta_bias_back: Tensor | None,
+    z: Tensor | None,
+    delta_softplus: bool,
+) -> Tensor:
+    """Scan twice; arguments as in `genolm_kernels.bidirectional_scan`, those of one after another.
+
+    Returns:
+        y (batch, length, d_inner) in u's type; sum and gate are computed in float32 at least.
+    """
+    first = (u, delta, A, B, C, D, delta_bias)
+    second = (u_back, delta_back, A_back, B_back, C_back, D_back, delta_bias_back)
+    dtype = state_dtype(*first, *second, z)
+    ways = []
+    for way, reverse in ((first, False), (second, True)):
+        wide = [None if tensor is None else tensor.to(dtype) for tensor in way]
+        *matrices, bias = wide
+        ways.append(scan(*matrices, None, bias, None, delta_softplus, reverse)[0])  # type: ignore[arg-type]
+    y = ways[0] + ways[1]
+    if z is not None:
+        y = y * F.silu(z.to(dtype))
+    return y.to(u.dtype)
