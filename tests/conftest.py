@@ -1,17 +1,39 @@
 """What every test stands on: no network, no shared caches, one thread a process."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 # Several tests run at a time, and threads that outnumber the cores wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Triton reads both when it is first imported, and so does genolm_kernels.
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+
+
+def _without_gpu() -> bool:
+    # torch counts its threads when it is imported: not before the lines above.
+    import torch
+
+    return not torch.cuda.is_available()
+
+
+if _without_gpu():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Keep indexes and genome stores of tests out of the user's cache folder."""
+    """Keep indexes and genome stores of tests out of the user's cache folder.
+
+    Compiled kernels are shared with it: they are named after what they were made of, and tests of
+    edited sources would compile anew in every process.
+    """
+    folder = tmp_path_factory.mktemp("cache")
+    compiled = Path.home() / ".cache" / "genolm" / "native"
+    if compiled.is_dir():
+        (folder / "native").symlink_to(compiled, target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENOLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GENOLM_CACHE", str(folder))
         yield

@@ -36,20 +36,38 @@ class Bidirectional(nn.Module):
             # Checkpoints store the shared projections once, with the forward mixer.
             del self.mamba_rev.in_proj, self.mamba_rev.out_proj
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix x (batch, length, d_model) in both directions."""
+    def forward(self, x: Tensor, *, mirrored: bool = False) -> Tensor:
+        """Mix in both directions.
+
+        Args:
+            x: Sequence (batch, length, d_model).
+            mirrored: Whether x is stored backwards, in positions and in channels, and the result
+                is to be: flip(self(flip(x))) over both axes, without flipping either.
+
+        Returns:
+            (batch, length, d_model).
+        """
+        first, second = self.mamba_fwd, self.mamba_rev
         if not self.tie:
-            return self._merge(self.mamba_fwd(x), self.mamba_rev(x, reverse=True))
-        projected = self.mamba_fwd.in_proj(x)
-        forward = self.mamba_fwd.core(projected)
-        backward = self.mamba_rev.core(projected, reverse=True)
-        out_proj = self.mamba_fwd.out_proj
+            return self._merge(
+                first(x, reverse=mirrored, mirrored=mirrored),
+                second(x, reverse=not mirrored, mirrored=mirrored),
+            )
+        projected = first.project_in(x, mirrored=mirrored)
         if self.merge == "ew_multiply":
-            return self._merge(out_proj(forward), out_proj(backward))
+            forward = first.core(projected, reverse=mirrored)
+            backward = second.core(projected, reverse=not mirrored)
+            return self._merge(
+                first.project_out(forward, mirrored=mirrored),
+                first.project_out(backward, mirrored=mirrored),
+            )
         # The projection is linear: projecting the sum saves one product, and owes one bias.
-        out: Tensor = out_proj(forward + backward)
-        bias: Tensor | None = getattr(out_proj, "bias", None)
-        return out if bias is None else out + bias.to(out.dtype)
+        both = first.core_both_ways(second, projected, reverse=mirrored)
+        out = first.project_out(both, mirrored=mirrored)
+        bias = first.out_proj.bias
+        if bias is None:
+            return out
+        return out + (bias.flip(0) if mirrored else bias).to(out.dtype)
 
     def _merge(self, forward: Tensor, backward: Tensor) -> Tensor:
         return forward * backward if self.merge == "ew_multiply" else forward + backward
@@ -69,7 +87,7 @@ class Unidirectional(nn.Module):
         super().__init__()
         self.mamba_fwd = config.build(d_model)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix x (batch, length, d_model) from left to right."""
-        out: Tensor = self.mamba_fwd(x)
+    def forward(self, x: Tensor, *, mirrored: bool = False) -> Tensor:
+        """Mix x (batch, length, d_model) from left to right; `mirrored` as in `Bidirectional`."""
+        out: Tensor = self.mamba_fwd(x, reverse=mirrored, mirrored=mirrored)
         return out

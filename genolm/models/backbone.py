@@ -88,7 +88,7 @@ class Backbone(nn.Module):
         self.layers = nn.ModuleList(blocks)
         self.gradient_checkpointing = False
 
-    def run(self, block: nn.Module, *inputs: Tensor | None) -> Any:
+    def run(self, block: nn.Module, *inputs: Tensor | bool | None) -> Any:
         """Run one block, keeping only its inputs for the backward pass if so asked."""
         if self.gradient_checkpointing and self.training:
             return self._gradient_checkpointing_func(block.__call__, *inputs)

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from genolm.modules.mlp import MLP
-from genolm.modules.precision import at_least_float32
-from genolm.modules.reverse_complement import exchange_strands
+from genolm.modules.norm import LayerNorm, RMSNorm
+from genolm.modules.reverse_complement import RCPSWrapper
 
 
 class MixerBlock(nn.Module):
@@ -12,30 +12,30 @@ class MixerBlock(nn.Module):
 
     Args:
         mixer: Module (batch, length, d_model) to the same shape.
-        norm: Norm over channels.
-        exchange: Whether the strands change places before the norm (fused Caduceus-PS).
+        norm: RMSNorm or LayerNorm, or an RCPSWrapper around one.
     """
 
-    def __init__(self, mixer: nn.Module, norm: nn.Module, *, exchange: bool = False) -> None:
+    def __init__(self, mixer: nn.Module, norm: nn.Module) -> None:
         super().__init__()
         self.mixer = mixer
         self.norm = norm
-        self.exchange = exchange
 
-    def forward(self, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, hidden: Tensor, residual: Tensor | None, mirrored: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Run one block.
 
         Args:
             hidden: The last mixer's output, or the embedding (batch, length, d_model).
             residual: Sum of everything before it, in float32 at least; None at the first block.
+            mirrored: Whether both are stored backwards, as in every other block of a fused
+                Caduceus-PS; what is returned is so too.
 
         Returns:
             The mixer's output and the new residual, in the shapes given.
         """
-        residual = add_residual(hidden, residual)
-        if self.exchange:
-            residual = exchange_strands(residual)
-        return self.mixer(self.norm(residual)), residual
+        normed, residual = add_and_normalise(self.norm, hidden, residual, mirrored=mirrored)
+        return self.mixer(normed, mirrored=True) if mirrored else self.mixer(normed), residual
 
 
 class MixerMLPBlock(nn.Module):
@@ -55,11 +55,26 @@ class MixerMLPBlock(nn.Module):
 
     def forward(self, stream: Tensor) -> Tensor:
         """Run one block on the residual stream (batch, length, d_model), float32 at least."""
-        stream = stream + self.mixer(self.norm1(stream))
-        mixed: Tensor = stream + self.mlp(self.norm2(stream))
+        normed, stream = add_and_normalise(self.norm1, stream, None)
+        normed, stream = add_and_normalise(self.norm2, self.mixer(normed), stream)
+        mixed: Tensor = stream + self.mlp(normed)
         return mixed
 
 
-def add_residual(hidden: Tensor, residual: Tensor | None) -> Tensor:
-    """Add a block's output (batch, length, d_model) to the residual, if there is one yet."""
-    return at_least_float32(hidden) if residual is None else hidden + residual
+def add_and_normalise(
+    norm: nn.Module, hidden: Tensor, residual: Tensor | None, *, mirrored: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Add a block's output to the residual and normalise the sum, in one pass.
+
+    Args:
+        norm: RMSNorm or LayerNorm, or an RCPSWrapper around one.
+        hidden: The block's output (batch, length, d_model).
+        residual: The stream before, or None if hidden is its beginning.
+        mirrored: Whether channels are in the opposite order.
+
+    Returns:
+        The normed sum, and the sum, in float32 at least.
+    """
+    inner = norm.submodule if isinstance(norm, RCPSWrapper) else norm
+    assert isinstance(inner, RMSNorm | LayerNorm)
+    return inner.add(hidden, residual, mirrored=mirrored)

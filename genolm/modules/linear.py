@@ -1,5 +1,7 @@
 """The linear layer of every backbone, with an optional narrow type for the matrix product."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,10 +53,34 @@ class Linear(nn.Linear):
 
     def multiply(self, input: Tensor) -> Tensor:
         """Multiply the last axis without adding the bias: (..., in_features) to (..., out)."""
+        return self._product(input, self.weight)
+
+    def mirrored(self, input: Tensor, *, ends: Literal["in", "out"]) -> Tensor:
+        """Multiply with the channels of the input, or of the output, in the opposite order.
+
+        Turning the small weight round stands for flipping the channels of a long sequence.
+
+        Args:
+            input: Any (..., in_features).
+            ends: "in" for self(input.flip(-1)), "out" for self(input).flip(-1).
+
+        Returns:
+            (..., out_features), as `forward` would.
+        """
+        weight = self.weight.flip(1 if ends == "in" else 0)
+        bias = self.bias.flip(0) if self.bias is not None and ends == "out" else self.bias
+        if self.full_precision:
+            return exact_linear(input, weight, bias)
+        if self.compute_dtype is None:
+            return functional.linear(input, weight, bias)
+        product = self._product(input, weight)
+        return product if bias is None else product + bias.to(product.dtype)
+
+    def _product(self, input: Tensor, weight: Tensor) -> Tensor:
         narrow = self.compute_dtype
         if narrow is None:
-            return functional.linear(input, self.weight)
-        return functional.linear(input.to(narrow), self.weight.to(narrow)).to(input.dtype)
+            return functional.linear(input, weight)
+        return functional.linear(input.to(narrow), weight.to(narrow)).to(input.dtype)
 
 
 def exact_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

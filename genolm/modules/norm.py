@@ -1,9 +1,8 @@
 """Normalisation over channels, computed in float32 at least."""
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from genolm.modules.precision import at_least_float32
+from genolm_kernels import add_norm
 
 
 class RMSNorm(nn.RMSNorm):
@@ -19,11 +18,24 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x (..., d_model); the result has the weight's type."""
-        weight = at_least_float32(self.weight)
-        wide = at_least_float32(x)
-        return functional.rms_norm(wide, self.normalized_shape, weight, self.eps).to(
-            self.weight.dtype
-        )
+        return self.add(_as_sequence(x), None)[0].view(x.shape)
+
+    def add(
+        self, hidden: Tensor, residual: Tensor | None, *, mirrored: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Add to the residual stream and normalise the sum, in one pass.
+
+        Args:
+            hidden: What is added (batch, length, d_model).
+            residual: The stream before, or None if hidden is its beginning.
+            mirrored: Whether channels are in the opposite order.
+
+        Returns:
+            The normed sum in the weight's type, and the sum, in float32 at least.
+        """
+        assert self.eps is not None
+        weight = self.weight.flip(0) if mirrored else self.weight
+        return add_norm(hidden, residual, weight, eps=self.eps, rms=True)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -39,13 +51,21 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise input (..., d_model); the result has the weight's type."""
-        weight, bias = at_least_float32(self.weight), at_least_float32(self.bias)
-        wide = at_least_float32(input)
-        return functional.layer_norm(wide, self.normalized_shape, weight, bias, self.eps).to(
-            self.weight.dtype
-        )
+        return self.add(_as_sequence(input), None)[0].view(input.shape)
+
+    def add(
+        self, hidden: Tensor, residual: Tensor | None, *, mirrored: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Add to the residual stream and normalise the sum, in one pass; see `RMSNorm.add`."""
+        weight: Tensor = self.weight.flip(0) if mirrored else self.weight
+        bias: Tensor = self.bias.flip(0) if mirrored else self.bias
+        return add_norm(hidden, residual, weight, bias, eps=self.eps, rms=False)
 
 
-def make_norm(d_model: int, eps: float, *, rms: bool) -> nn.Module:
+def make_norm(d_model: int, eps: float, *, rms: bool) -> RMSNorm | LayerNorm:
     """Build the norm a config asks for: RMSNorm, or LayerNorm with bias."""
     return RMSNorm(d_model, eps) if rms else LayerNorm(d_model, eps)
+
+
+def _as_sequence(x: Tensor) -> Tensor:
+    return x if x.dim() == 3 else x.reshape(1, -1, x.shape[-1])

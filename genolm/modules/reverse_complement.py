@@ -7,6 +7,11 @@ then what reverse-complementing the input does to it.
 Inside a model the two halves are *stacked strands*: (2 batch, length, d_model), each strand in
 its own reading direction. Any module without knowledge of the batch is equivariant on them, and
 runs once instead of twice; only the borders of the model pay for flips.
+
+The fused blocks of Caduceus-PS exchange the strands before each norm. Each strand would have to be
+flipped, since its new place reads in the other direction: instead the strands stay where they are
+and count as *mirrored*, stored backwards in positions and channels, and modules that are told so
+turn their small weights round and run the other way.
 """
 
 from collections.abc import Sequence
@@ -31,24 +36,20 @@ def split_strands(stream: Tensor) -> Tensor:
     return torch.cat([forward, backward.flip(1, 2)])
 
 
-def join_strands(strands: Tensor) -> Tensor:
-    """Undo `split_strands`: (2 batch, length, d_model) to (batch, length, 2 d_model)."""
-    forward, backward = strands.chunk(2)
-    return torch.cat([forward, backward.flip(1, 2)], dim=-1)
-
-
-def exchange_strands(strands: Tensor) -> Tensor:
-    """Give each strand's place to the other one, as the fused blocks of Caduceus-PS do.
+def join_strands(strands: Tensor, *, mirrored: bool = False) -> Tensor:
+    """Undo `split_strands`.
 
     Args:
         strands: Stacked strands (2 batch, length, d_model).
+        mirrored: Whether they are stored backwards, each in the other one's place.
 
     Returns:
-        The strands of the stream whose channel halves are swapped: each strand comes out flipped
-        along length and channels, since its new place reads in the other direction.
+        Stream (batch, length, 2 d_model).
     """
-    pair = strands.view(2, -1, *strands.shape[1:])
-    return pair.flip(0, 2, 3).flatten(0, 1)
+    forward, backward = strands.chunk(2)
+    if mirrored:
+        return torch.cat([backward.flip(1, 2), forward], dim=-1)
+    return torch.cat([forward, backward.flip(1, 2)], dim=-1)
 
 
 def complement_tensor(complement: Sequence[int]) -> Tensor:
@@ -67,9 +68,16 @@ class RCPSWrapper(nn.Module):
         super().__init__()
         self.submodule = submodule
 
-    def forward(self, strands: Tensor) -> Tensor:
-        """Apply the module to stacked strands (2 batch, length, d_model)."""
-        out: Tensor = self.submodule(strands)
+    def forward(self, strands: Tensor, *, mirrored: bool = False) -> Tensor:
+        """Apply the module to stacked strands (2 batch, length, d_model).
+
+        Args:
+            strands: Stacked strands.
+            mirrored: Whether they are stored backwards; only modules that can be told take it.
+        """
+        out: Tensor = (
+            self.submodule(strands, mirrored=True) if mirrored else self.submodule(strands)
+        )
         return out
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from genolm.mixers import MIXERS, Bidirectional, parse_mixer
+from genolm.mixers import MIXERS, Bidirectional, Unidirectional, parse_mixer
 from genolm.modules.linear import Linear, set_compute_dtype
 from genolm.modules.reverse_complement import RCPSWrapper, join_strands, split_strands
 
@@ -87,12 +87,35 @@ def test_two_directions_are_the_mixer_and_its_flip(name, merge, tie, x):
     assert torch.allclose(both(x), wanted, atol=1e-9)
 
 
-def test_a_shared_bias_is_added_once_for_each_direction(x):
+@pytest.mark.parametrize("merge", ["add", "ew_multiply"])
+@pytest.mark.parametrize("tie", [True, False])
+def test_mirrored_is_the_pair_on_the_sequence_flipped_in_positions_and_channels(
+    name, merge, tie, x
+):
+    torch.manual_seed(3)
+    both = Bidirectional(MIXERS[name](), 12, merge=merge, tie=tie).double()
+    x = x.double()
+    wanted = both(x.flip(1, 2)).flip(1, 2)
+    assert torch.allclose(both(x, mirrored=True), wanted, atol=1e-9)
+    set_compute_dtype(both, torch.bfloat16)
+    assert torch.allclose(both(x, mirrored=True), wanted, atol=0.05 * wanted.abs().max().item())
+
+
+def test_one_mirrored_direction_is_the_mixer_on_the_flipped_sequence(name, x):
+    torch.manual_seed(3)
+    one = Unidirectional(MIXERS[name](), 12).double()
+    x = x.double()
+    assert torch.allclose(one(x, mirrored=True), one(x.flip(1, 2)).flip(1, 2), atol=1e-9)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_shared_bias_is_added_once_for_each_direction(mirrored, x):
     torch.manual_seed(3)
     both = Bidirectional(MIXERS["mamba"](bias=True), 12)
-    torch.nn.init.ones_(both.mamba_fwd.out_proj.bias)
+    bias = both.mamba_fwd.out_proj.bias
     torch.nn.init.zeros_(both.mamba_fwd.out_proj.weight)
-    assert torch.allclose(both(x), torch.full_like(x, 2))
+    wanted = 2 * (bias.flip(0) if mirrored else bias)
+    assert torch.allclose(both(x, mirrored=mirrored), wanted.expand_as(x))
 
 
 def test_an_unknown_merge_is_refused():

@@ -50,3 +50,12 @@ def test_layers_of_full_precision_are_passed_over(x):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model[1](x).equal(exact)
         assert Linear(7, 7)(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("narrow", [None, torch.bfloat16])
+@pytest.mark.parametrize("full_precision", [False, True])
+def test_mirrored_products_are_those_of_flipped_channels(narrow, full_precision, x):
+    layer = Linear(7, 5, full_precision=full_precision)
+    set_compute_dtype(layer, narrow)
+    torch.testing.assert_close(layer.mirrored(x, ends="in"), layer(x.flip(-1)))
+    torch.testing.assert_close(layer.mirrored(x, ends="out"), layer(x).flip(-1))

@@ -39,3 +39,25 @@ def test_a_half_precision_norm_computes_in_float32(rms, x):
 def test_the_config_chooses_the_norm():
     assert isinstance(make_norm(8, 1e-5, rms=True), RMSNorm)
     assert isinstance(make_norm(8, 1e-5, rms=False), LayerNorm)
+
+
+@pytest.mark.parametrize("rms", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_adding_and_normalising_is_the_sum_and_its_norm(rms, dtype, x):
+    norm = make_norm(8, 1e-5, rms=rms)
+    torch.nn.init.normal_(norm.weight)
+    hidden, residual = x.to(dtype), x.flip(1).float()
+    normed, total = norm.add(hidden, residual)
+    assert total.dtype == torch.float32
+    torch.testing.assert_close(total, hidden.float() + residual)
+    torch.testing.assert_close(normed, norm(total))
+
+
+@pytest.mark.parametrize("rms", [True, False])
+@pytest.mark.parametrize("shape", [(8,), (5, 8), (2, 3, 8), (2, 3, 4, 8)])
+def test_axes_before_the_channels_are_all_alike(rms, shape):
+    norm = make_norm(8, 1e-5, rms=rms)
+    values = torch.randn(shape)
+    found = norm(values)
+    assert found.shape == shape
+    torch.testing.assert_close(found.reshape(-1, 8), norm(values.reshape(-1, 8)))

@@ -8,7 +8,6 @@ from genolm.modules.reverse_complement import (
     RCPSEmbedding,
     RCPSHead,
     RCPSWrapper,
-    exchange_strands,
     join_strands,
     split_strands,
 )
@@ -34,8 +33,8 @@ def test_the_reverse_complement_of_a_stream_exchanges_its_strands(stream):
     assert split_strands(stream.flip(1, 2)).equal(torch.cat([backward, forward]))
 
 
-def test_exchanging_strands_swaps_the_halves_of_the_stream(stream):
-    swapped = join_strands(exchange_strands(split_strands(stream)))
+def test_mirrored_strands_are_those_of_the_stream_with_its_halves_swapped(stream):
+    swapped = join_strands(split_strands(stream), mirrored=True)
     first, second = stream.chunk(2, dim=-1)
     assert swapped.equal(torch.cat([second, first], dim=-1))
 

@@ -12,7 +12,7 @@ from genolm.models.backbone import Backbone, Embeddings, GenolmModel, check_inpu
 from genolm.models.caduceus.configuration_caduceus import CaduceusConfig
 from genolm.models.classification import SequenceClassifier
 from genolm.models.language import CausalLanguageModel, MaskedLanguageModel
-from genolm.modules.block import MixerBlock, add_residual
+from genolm.modules.block import MixerBlock, add_and_normalise
 from genolm.modules.linear import Linear
 from genolm.modules.norm import make_norm
 from genolm.modules.reverse_complement import (
@@ -37,8 +37,7 @@ def make_block(config: CaduceusConfig) -> MixerBlock:
         mixer = Unidirectional(config.mixer_config(), config.d_model)
     if config.rcps:
         mixer = RCPSWrapper(mixer)
-    exchange = config.rcps and config.fused_add_norm
-    return MixerBlock(mixer, make_final_norm(config), exchange=exchange)
+    return MixerBlock(mixer, make_final_norm(config))
 
 
 def make_final_norm(config: CaduceusConfig) -> nn.Module:
@@ -57,6 +56,7 @@ class CaduceusBackbone(Backbone):
     def __init__(self, config: CaduceusConfig) -> None:
         super().__init__([make_block(config) for _ in range(config.n_layer)])
         self.rcps = config.rcps
+        self.exchanges = config.rcps and config.fused_add_norm
         # The fused original appends the normed states to its tuple, the other one does not.
         self.appends_last = config.fused_add_norm
         rows, channels = config.vocab_size, config.d_model
@@ -83,12 +83,15 @@ class CaduceusBackbone(Backbone):
         """
         hidden = self._embed(input_ids, inputs_embeds)
         residual = None
+        mirrored = False
         states = []
         for block in self.layers:
             if keep_states:
-                states.append(self._publish(hidden))
-            hidden, residual = self.run(block, hidden, residual)
-        last = self._publish(self.norm_f(add_residual(hidden, residual)))
+                states.append(self._publish(hidden, mirrored))
+            mirrored ^= self.exchanges
+            hidden, residual = self.run(block, hidden, residual, mirrored)
+        normed, _ = add_and_normalise(self.norm_f, hidden, residual, mirrored=mirrored)
+        last = self._publish(normed, mirrored)
         if not keep_states:
             return last, None
         return last, (*states, last) if self.appends_last else tuple(states)
@@ -99,8 +102,8 @@ class CaduceusBackbone(Backbone):
             return hidden
         return split_strands(inputs_embeds) if self.rcps else inputs_embeds
 
-    def _publish(self, hidden: Tensor) -> Tensor:
-        return join_strands(hidden) if self.rcps else hidden
+    def _publish(self, hidden: Tensor, mirrored: bool) -> Tensor:
+        return join_strands(hidden, mirrored=mirrored) if self.rcps else hidden
 
 
 class CaduceusModel(GenolmModel):
