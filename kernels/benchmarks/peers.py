@@ -54,6 +54,22 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.silu(wide[..., : x.shape[1]]).transpose(1, 2)
 
 
+def gated_short_conv(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Depthwise convolution of torch, channels first, then the product of its last two thirds."""
+    channels, width = weight.shape
+    wide = F.conv1d(
+        x.transpose(1, 2), weight.unsqueeze(1), bias, padding=width - 1, groups=channels
+    )
+    rest, gate, v = wide[..., : x.shape[1]].chunk(3, dim=1)
+    return (v * gate).transpose(1, 2), rest.transpose(1, 2)
+
+
+def add_norm(hidden: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A sum, and torch's RMSNorm of it."""
+    total = hidden + residual
+    return F.rms_norm(total, weight.shape, weight, 1e-5), total
+
+
 def fft_conv(u: Tensor, k: Tensor, d: Tensor) -> Tensor:
     """Transforms of all channels at once, channels first, of twice the length."""
     length = u.shape[1]
@@ -61,3 +77,45 @@ def fft_conv(u: Tensor, k: Tensor, d: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(inputs, n=2 * length) * torch.fft.rfft(k.t(), n=2 * length)
     outputs = torch.fft.irfft(spectrum, n=2 * length)[..., :length] + d.unsqueeze(-1) * inputs
     return outputs.transpose(1, 2)
+
+
+def slow_path_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+) -> Tensor:
+    """The way of transformers' slow path: a loop over slices of four-dimensional tensors."""
+    decay, added = _four_dimensional(u, delta + delta_bias, A, B)
+    state = torch.zeros_like(added[:, 0])
+    outputs = []
+    for t in range(u.shape[1]):
+        state = decay[:, t] * state + added[:, t]
+        outputs.append((state @ C[:, t].unsqueeze(-1)).squeeze(-1))
+    return (torch.stack(outputs, 1) + D * u) * F.silu(z)
+
+
+def mambapy_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+) -> Tensor:
+    """The way of mambapy, and of transformers' use_mambapy: its parallel scan."""
+    from mambapy.pscan import pscan
+
+    states = pscan(*_four_dimensional(u, delta + delta_bias, A, B))
+    return ((states @ C.unsqueeze(-1)).squeeze(-1) + D * u) * F.silu(z)
+
+
+def _four_dimensional(u: Tensor, raw: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    dt = F.softplus(raw)
+    return torch.exp(dt.unsqueeze(-1) * A), (dt * u).unsqueeze(-1) * B.unsqueeze(-2)

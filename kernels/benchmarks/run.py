@@ -24,7 +24,7 @@ from torch import Tensor
 
 import genolm_kernels
 
-Contestant = Callable[..., Tensor]
+Contestant = Callable[..., Tensor | tuple[Tensor, ...]]
 PEER = "plain torch"
 AGREEMENT = 2e-5  # of outputs, relative to the largest
 
@@ -56,6 +56,11 @@ def make_inputs(operator: str, shape: Shape) -> list[Tensor]:
         inputs += [torch.randn_like(x), step_bias]
     elif operator == "causal_conv1d":
         inputs = [x, torch.randn(channels, inner), torch.randn(channels)]
+    elif operator == "gated_short_conv":
+        x = torch.randn(batch, length, 3 * channels)
+        inputs = [x, torch.randn(3 * channels, inner), torch.randn(3 * channels)]
+    elif operator == "add_norm":
+        inputs = [x, torch.randn_like(x), torch.randn(channels)]
     else:
         inputs = [x, torch.randn(length, channels), torch.randn(channels)]
     return [value.detach().requires_grad_() for value in inputs]
@@ -66,6 +71,8 @@ def contestants(operator: str, shape: Shape, wanted: list[str] | None) -> dict[s
     options = {
         "selective_scan": {"delta_softplus": True},
         "causal_conv1d": {"activation": "silu"},
+        "gated_short_conv": {"parts": 3},
+        "add_norm": {},
         "fft_conv": {},
     }[operator]
     function = getattr(genolm_kernels, operator)
@@ -78,26 +85,34 @@ def contestants(operator: str, shape: Shape, wanted: list[str] | None) -> dict[s
     return {name: run for name, run in found.items() if wanted is None or name in wanted}
 
 
+def outputs_of(run: Contestant, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    """All outputs, also where there is but one."""
+    outputs = run(*inputs)
+    return (outputs,) if isinstance(outputs, Tensor) else outputs
+
+
 def measure(
-    run: Contestant, inputs: list[Tensor], cotangent: Tensor, clock: Callable[[], float]
+    run: Contestant, inputs: list[Tensor], cotangents: list[Tensor], clock: Callable[[], float]
 ) -> tuple[float, float]:
     """Seconds of one forward pass and of one backward pass."""
     start = clock()
-    y = run(*inputs)
+    outputs = outputs_of(run, inputs)
     middle = clock()
-    torch.autograd.grad(y, inputs, cotangent)
+    torch.autograd.grad(outputs, inputs, cotangents)
     return middle - start, clock() - middle
 
 
-def check(runs: dict[str, Contestant], inputs: list[Tensor]) -> None:
-    """Stop if the contestants do not compute the same."""
+def check(runs: dict[str, Contestant], inputs: list[Tensor]) -> list[Tensor]:
+    """Stop if the contestants do not compute the same; returns gradients of what they compute."""
     with torch.no_grad():
-        outputs = {name: run(*inputs) for name, run in runs.items()}
-    first = next(iter(outputs.values()))
-    for name, output in outputs.items():
-        error = ((output - first).abs().max() / first.abs().max()).item()
-        if not error <= AGREEMENT:
-            raise SystemExit(f"{name} is off by {error:.1e}: no times of wrong results")
+        results = {name: outputs_of(run, inputs) for name, run in runs.items()}
+    wanted = next(iter(results.values()))
+    for name, outputs in results.items():
+        for output, first in zip(outputs, wanted, strict=True):
+            error = ((output - first).abs().max() / first.abs().max()).item()
+            if not error <= AGREEMENT:
+                raise SystemExit(f"{name} is off by {error:.1e}: no times of wrong results")
+    return [torch.randn(output.shape) for output in wanted]
 
 
 def time_shape(
@@ -110,12 +125,11 @@ def time_shape(
     """One row of results for each contestant."""
     runs = contestants(operator, shape, wanted)
     inputs = make_inputs(operator, shape)
-    check(runs, inputs)
-    cotangent = torch.randn_like(inputs[0])
+    cotangents = check(runs, inputs)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
-            seconds = measure(run, inputs, cotangent, clock)
+            seconds = measure(run, inputs, cotangents, clock)
             if repeat:  # the first round warms caches and allocators
                 times[name].append(seconds)
     rows: list[Row] = []
@@ -142,7 +156,7 @@ def show(rows: list[Row]) -> None:
     """Print the rows of one shape, and how many times faster than the first each one is."""
     for row in rows:
         print(
-            f"{row.operator:15} {row.shape:16} {row.backend:12}"
+            f"{row.operator:16} {row.shape:16} {row.backend:12}"
             f" {row.forward_ms:10.2f} {row.backward_ms:10.2f}"
             f" {row.forward_best_ms:10.2f} {row.backward_best_ms:10.2f}"
             f" {row.ns_per_element:9.2f} {rows[0].ns_per_element / row.ns_per_element:8.1f}",
@@ -171,7 +185,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     columns = ("forward", "backward", "best fwd", "best bwd")
     print(
-        f"{'operator':15} {'shape':16} {'backend':12} "
+        f"{'operator':16} {'shape':16} {'backend':12} "
         + " ".join(f"{column:>10}" for column in columns)
         + f" {'ns/elem':>9} {'speed-up':>8}"
     )

@@ -10,7 +10,7 @@ class Shape:
     Attributes:
         batch: Sequences.
         length: Positions.
-        channels: d_inner of a scan.
+        channels: d_inner of a scan, those of one part of a gated convolution.
         inner: State size of a scan, width of a short filter; a long filter's is `length`.
         reference: Whether the reference is fast enough to be timed.
     """
@@ -23,7 +23,7 @@ class Shape:
 
     @property
     def elements(self) -> int:
-        """What the work grows with: outputs, times the state size of a scan."""
+        """What the work grows with: outputs, times the state size or the width of a filter."""
         return self.batch * self.length * self.channels * max(1, self.inner)
 
     def __str__(self) -> str:
@@ -43,6 +43,14 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         Shape(8, 512, 128, 4),
         Shape(8, 1024, 384, 3),
         Shape(1, 32768, 256, 4),
+    ),
+    "gated_short_conv": (
+        Shape(8, 512, 128, 3),
+        Shape(1, 160000, 128, 3, reference=False),
+    ),
+    "add_norm": (
+        Shape(8, 512, 128),
+        Shape(1, 32768, 256),
     ),
     "fft_conv": (
         Shape(8, 512, 128),

@@ -108,7 +108,6 @@ def test_compiles_into_one_graph(code):
     def run():
         return operator(**tensors, backend="cpu")
 
-    torch.compiler.reset()  # whether there is a library is a constant to compiled code
     found = torch.compile(run, fullgraph=True, backend="aot_eager")()
     torch.testing.assert_close(found, run())
 

@@ -1,13 +1,14 @@
 """Both scans on the CPU, in one pass of the compiled library where it takes the call."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genolm_kernels.selective_scan import compiled
-from genolm_kernels.selective_scan.cpu import cpu as one_way
+from genolm_kernels.selective_scan import chunked, chunked_backward, compiled
+from genolm_kernels.selective_scan.reference import state_dtype
 from genolm_kernels.selective_scan.tiles import Call
 
 WIDTH = 7  # arguments of one direction
@@ -20,9 +21,6 @@ def cpu(*args: Any) -> Tensor:
         y (batch, length, d_inner) in u's type.
     """
     *tensors, delta_softplus = args
-    calls = _calls(*args)
-    if not all(compiled.takes(call) for call in calls):
-        return _one_after_the_other(*args)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     y: Tensor = _scan(*tensors, delta_softplus, keep)[0]
     return y
@@ -30,28 +28,49 @@ def cpu(*args: Any) -> Tensor:
 
 def _calls(*args: Any) -> tuple[Call, Call]:
     *tensors, delta_softplus = args
-    ways = (tensors[:WIDTH], tensors[WIDTH : 2 * WIDTH])
-    first, second = (
-        Call(
-            *way[:6],
-            z=None,
-            delta_bias=way[6],
-            initial_state=None,
-            delta_softplus=delta_softplus,
-            reverse=reverse,
-        )
-        for way, reverse in zip(ways, (False, True), strict=True)
+    return _call(tensors[:WIDTH], delta_softplus, reverse=False), _call(
+        tensors[WIDTH : 2 * WIDTH], delta_softplus, reverse=True
     )
-    return first, second
 
 
-def _one_after_the_other(*args: Any) -> Tensor:
-    u, z = args[0], args[-2]
-    first, second = _calls(*args)
-    # In the state's type, so that neither sum nor gate is rounded on the way.
-    y = one_way(*first._replace(u=u.to(first.dtype)))[0]
-    y = y + one_way(*second._replace(u=second.u.to(second.dtype)))[0]
-    return (y if z is None else y * F.silu(z.to(y.dtype))).to(u.dtype)
+def _call(way: Sequence[Any], delta_softplus: bool, *, reverse: bool) -> Call:
+    u, delta, A, B, C, D, bias = way
+    return Call(u, delta, A, B, C, D, None, bias, None, delta_softplus, reverse)
+
+
+def _compiled_takes(calls: Sequence[Call], z: Tensor | None) -> bool:
+    return _widest(calls, z) == torch.float32 and all(compiled.takes(call) for call in calls)
+
+
+def _widest(calls: Sequence[Call], z: Tensor | None) -> torch.dtype:
+    """float64 if anything is, else float32: what sum and gate are computed in, never rounded."""
+    return state_dtype(*(tensor for call in calls for tensor in call.tensors), z)
+
+
+def _chunked(calls: Sequence[Call], z: Tensor | None, keep: bool) -> tuple[Tensor, list[Tensor]]:
+    """The sum of both scans before the gate, in the widest type, and the saved states."""
+    dtype = _widest(calls, z)
+    ways = [chunked.forward(call._replace(u=call.u.to(dtype)), keep) for call in calls]
+    return ways[0][0] + ways[1][0], [starts for _, _, starts in ways]
+
+
+def _chunked_backward(
+    calls: Sequence[Call], z: Tensor | None, starts: Sequence[Tensor], dy: Tensor
+) -> tuple[list[list[Tensor]], Tensor | None]:
+    dtype = _widest(calls, z)
+    outer, dz = dy.to(dtype), None
+    if z is not None:
+        gate = z.to(dtype)
+        share = gate.sigmoid()
+        y, _ = _chunked(calls, z, keep=False)
+        dz = (outer * y * share * (1 + gate * (1 - share))).to(z.dtype)
+        outer = outer * gate * share
+    ways = []
+    for call, start in zip(calls, starts, strict=True):
+        wide = call._replace(u=call.u.to(dtype))
+        du, *others = chunked_backward.backward(wide, start, outer, None)
+        ways.append([du.to(call.u.dtype), *others])
+    return ways, dz
 
 
 @torch.library.custom_op("genolm::bidirectional_scan_cpu", mutates_args=())
@@ -77,8 +96,12 @@ def _scan(
     first = (u, delta, A, B, C, D, delta_bias)
     second = (u_back, delta_back, A_back, B_back, C_back, D_back, delta_bias_back)
     calls = _calls(*first, *second, z, delta_softplus)
-    y, _, (starts, starts_back) = compiled.forward(calls, z, keep)
-    return y, starts, starts_back
+    if _compiled_takes(calls, z):
+        y, _, (starts, starts_back) = compiled.forward(calls, z, keep)
+        return y, starts, starts_back
+    y, (starts, starts_back) = _chunked(calls, z, keep)
+    gated = y if z is None else y * F.silu(z.to(y.dtype))
+    return gated.to(u.dtype), starts, starts_back
 
 
 @_scan.register_fake
@@ -114,7 +137,12 @@ def _scan_backward(
     first = (u, delta, A, B, C, D, delta_bias)
     second = (u_back, delta_back, A_back, B_back, C_back, D_back, delta_bias_back)
     calls = _calls(*first, *second, z, delta_softplus)
-    ways, dz = compiled.backward(calls, z, (starts, starts_back), dy, (None, None))
+    saved = (starts, starts_back)
+    ways: Sequence[Sequence[Tensor | None]]
+    if _compiled_takes(calls, z):
+        ways, dz = compiled.backward(calls, z, saved, dy, (None, None))
+    else:
+        ways, dz = _chunked_backward(calls, z, saved, dy)
     found = [gradient for way in ways for gradient in way if gradient is not None]
     return found if dz is None else [*found, dz]
 

@@ -41,9 +41,9 @@ def reference(
     dtype = state_dtype(*first, *second, z)
     ways = []
     for way, reverse in ((first, False), (second, True)):
-        wide = [None if tensor is None else tensor.to(dtype) for tensor in way]
-        *matrices, bias = wide
-        ways.append(scan(*matrices, None, bias, None, delta_softplus, reverse)[0])  # type: ignore[arg-type]
+        u_way, delta_way, A_way, B_way, C_way, D_way, bias = way
+        args = (u_way.to(dtype), delta_way, A_way, B_way, C_way, D_way, None, bias, None)
+        ways.append(scan(*args, delta_softplus, reverse)[0])
     y = ways[0] + ways[1]
     if z is not None:
         y = y * F.silu(z.to(dtype))

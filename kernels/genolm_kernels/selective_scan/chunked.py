@@ -117,6 +117,12 @@ class Work:
         return states
 
 
+def starts_shape(call: Call, keep: bool) -> tuple[int, ...]:
+    """Shape of the states saved at the tiles' starts; no tiles unless they are kept."""
+    layout = Layout.of(call)
+    return (layout.tiles if keep else 0, layout.batch, *layout.state_shape)
+
+
 def forward(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Scan.
 
@@ -131,7 +137,7 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     layout = Layout.of(call)
     y = torch.empty(call.u.shape, dtype=call.u.dtype)
     ends = torch.empty(layout.batch, *layout.state_shape, dtype=call.dtype)
-    starts = torch.empty(layout.tiles if keep else 0, *ends.shape, dtype=call.dtype)
+    starts = torch.empty(starts_shape(call, keep), dtype=call.dtype)
     for rows in layout.blocks():
         part = call.rows(rows)
         work = Work(part, layout)

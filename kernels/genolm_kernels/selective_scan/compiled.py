@@ -62,13 +62,8 @@ def takes(call: Call) -> bool:
         call.dtype == torch.float32
         and min(call.B.dim(), call.C.dim()) >= 3
         and _groups(call.B) == _groups(call.C)
-        and _is_there()
+        and library() is not None
     )
-
-
-@torch.compiler.assume_constant_result
-def _is_there() -> bool:
-    return library() is not None
 
 
 def starts_shape(call: Call, keep: bool) -> tuple[int, ...]:
@@ -232,14 +227,21 @@ class _Sums:
     def empty(cls, call: Call, scan: _Scan) -> "_Sums":
         batch, length, d_inner = call.u.shape
         states = call.A.shape[1]
-        like = {"dtype": torch.float32}
-        steps = [torch.empty(batch, length, d_inner, **like) for _ in range(2)]
+
+        def place(*shape: int) -> Tensor:
+            return torch.empty(shape, dtype=torch.float32)
+
         planes = (scan.groups, scan.parts, batch, length, states)
-        matrices = [torch.empty(planes, **like) for _ in range(2)]
-        ends = [torch.empty(batch, d_inner, states, **like) for _ in range(2)]
-        rows = [torch.empty(batch, d_inner, **like) for _ in range(2)]
-        initial = None if call.initial_state is None else ends[1]
-        return cls(*steps, *matrices, ends[0], initial, *rows)
+        return cls(
+            du=place(batch, length, d_inner),
+            ddelta=place(batch, length, d_inner),
+            dB=place(*planes),
+            dC=place(*planes),
+            dA=place(batch, d_inner, states),
+            dinitial=None if call.initial_state is None else place(batch, d_inner, states),
+            dD=place(batch, d_inner),
+            dbias=place(batch, d_inner),
+        )
 
     def point(self, out: _DirectionGradients) -> None:
         for name in _GRADIENTS[:-1]:

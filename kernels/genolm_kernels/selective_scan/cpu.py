@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from genolm_kernels.selective_scan import compiled
-from genolm_kernels.selective_scan.chunked import forward
+from genolm_kernels.selective_scan.chunked import forward, starts_shape
 from genolm_kernels.selective_scan.chunked_backward import backward
-from genolm_kernels.selective_scan.tiles import Call, Layout
+from genolm_kernels.selective_scan.tiles import Call
 
 
 def cpu(
@@ -62,11 +62,8 @@ def _scan_fake(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
     call, keep = Call(*args[:-1]), args[-1]
     batch, _, d_inner = call.u.shape
     last_state = call.u.new_empty(batch, d_inner, call.A.shape[1], dtype=call.dtype)
-    if compiled.takes(call):
-        starts = last_state.new_empty(compiled.starts_shape(call, keep))
-    else:
-        layout = Layout.of(call)
-        starts = last_state.new_empty(layout.tiles if keep else 0, batch, *layout.state_shape)
+    shape_of = compiled.starts_shape if compiled.takes(call) else starts_shape
+    starts = last_state.new_empty(shape_of(call, keep))
     return call.u.new_empty(call.u.shape), last_state, starts
 
 
