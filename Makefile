@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= genolm-demo
+# What an editable installation compiles: it is installed again when one of these changes.
+COMPILED := $(wildcard kernels/genolm_kernels/native/source/*.[ch]) hatch_build.py \
+	kernels/genolm_kernels/native/compiler.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format bench clean
@@ -19,11 +22,11 @@ $(VENV)/pip.done:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/core.done: $(VENV)/pip.done pyproject.toml constraints.txt
+$(VENV)/core.done: $(VENV)/pip.done pyproject.toml constraints.txt $(COMPILED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/dev.done: $(VENV)/pip.done pyproject.toml constraints.txt
+$(VENV)/dev.done: $(VENV)/pip.done pyproject.toml constraints.txt $(COMPILED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@ $(VENV)/core.done
 

@@ -8,7 +8,10 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from genolm import __version__
+from genolm.cli.allocator import keep_freed_memory
 from genolm.cli.demo import demo
+from genolm.cli.doctor import doctor
+from genolm.cli.embed import embed
 from genolm.cli.finetune import finetune
 from genolm.cli.predict import predict
 from genolm.cli.pretrain import pretrain
@@ -51,7 +54,9 @@ app.command("pretrain")(pretrain)
 app.command("finetune")(finetune)
 app.command("predict")(predict)
 app.command("score")(score)
+app.command("embed")(embed)
 app.add_typer(recipes, name="recipes")
+app.command("doctor")(doctor)
 
 
 def _complain(text: str) -> None:
@@ -120,4 +125,5 @@ def main() -> None:
     # make a training step many times slower as soon as something else wants one of the cores, and
     # those that do not spin at all lose half of the second core; this is as good as either.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    keep_freed_memory()
     sys.exit(run())

@@ -5,6 +5,9 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from genolm.mixers.mixer import Mixer, MixerConfig
+from genolm.modules.by_rows import by_sequences, is_large
+
+MOST_ELEMENTS = 1 << 24  # of a batch: of a larger one, several inner tensors would fill gigabytes
 
 Merge = Literal["add", "ew_multiply"]
 
@@ -47,6 +50,11 @@ class Bidirectional(nn.Module):
         Returns:
             (batch, length, d_model).
         """
+        if len(x) > 1 and is_large(x.numel(), MOST_ELEMENTS):
+            return by_sequences(lambda one: self._mix(one, mirrored), x)
+        return self._mix(x, mirrored)
+
+    def _mix(self, x: Tensor, mirrored: bool) -> Tensor:
         first, second = self.mamba_fwd, self.mamba_rev
         if not self.tie:
             return self._merge(

@@ -7,7 +7,7 @@ import pytest
 from genolm import __version__
 from genolm.cli import main as cli
 
-VERBS = {"demo", "pretrain", "finetune", "predict", "score", "recipes"}
+VERBS = {"demo", "doctor", "embed", "pretrain", "finetune", "predict", "score", "recipes"}
 
 
 def run_genolm(*arguments, **options):
