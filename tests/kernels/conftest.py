@@ -1,11 +1,14 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
+from genolm_kernels import _triton
+from genolm_kernels.native import library
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden"
 
@@ -16,6 +19,11 @@ TOLERANCE = {
     torch.bfloat16: 1e-2,
     torch.float16: 1e-3,
 }
+
+
+@pytest.fixture
+def tolerance() -> dict[torch.dtype, float]:
+    return TOLERANCE
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +74,9 @@ def assert_agrees(nan_filled_empty: None) -> Callable[..., None]:
         outputs = operator(**leaves, **options, backend=backend)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         if not cotangents:
-            cotangents.extend(torch.randn(o.shape).to(dtype).double() for o in outputs)
+            cotangents.extend(
+                torch.randn(o.shape, device=o.device).to(dtype).double() for o in outputs
+            )
         torch.autograd.backward(
             outputs, [c.to(o.dtype) for c, o in zip(cotangents, outputs, strict=True)]
         )
@@ -85,10 +95,64 @@ def assert_agrees(nan_filled_empty: None) -> Callable[..., None]:
     return check
 
 
+@pytest.fixture(params=["compiled", "torch"])
+def code(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both with the compiled library, where there is one, and without."""
+    if request.param == "torch":
+        monkeypatch.setenv("GENOLM_NATIVE", "off")
+        assert library() is None
+    elif library() is None:
+        pytest.skip("there is no compiled library")
+    return request.param
+
+
+@pytest.fixture
+def compiled() -> None:
+    """With the compiled library, whose sums have a fixed order; torch's do not."""
+    if library() is None:
+        pytest.skip("there is no compiled library")
+
+
+@pytest.fixture
+def assert_same_bits_on_any_threads() -> Iterator[Callable[..., None]]:
+    """Assert that outputs and gradients of an operator do not depend on the number of threads."""
+    before = torch.get_num_threads()
+
+    def check(operator: Callable[..., tuple[Tensor, ...]], leaves: list[Tensor]) -> None:
+        results = []
+        for threads in (1, 2, 3, 2):
+            torch.set_num_threads(threads)
+            outputs = operator(*leaves)
+            ones = [torch.linspace(-1, 1, o.numel()).view(o.shape) for o in outputs]
+            results.append((*outputs, *torch.autograd.grad(outputs, leaves, ones)))
+        for others in results[1:]:
+            assert all(a.equal(b) for a, b in zip(results[0], others, strict=True))
+
+    yield check
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def triton_device() -> str:
+    """Where Triton kernels run: on the GPU, or on the CPU in Triton's interpreter."""
+    if reason := _triton.unavailable():
+        pytest.skip(reason)
+    return "cpu" if _triton.INTERPRETED else "cuda"
+
+
+@pytest.fixture
+def gpu(triton_device: str) -> str:
+    """A real GPU."""
+    if triton_device == "cpu":
+        pytest.skip("there is no CUDA device")
+    return triton_device
+
+
 @pytest.fixture(params=["as shipped", "many small pieces"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both the shipped tile sizes and ones so small that short sequences take many tiles."""
+    """As shipped, and plain torch with tiles so small that short sequences take many of them."""
     if request.param == "many small pieces":
+        monkeypatch.setenv("GENOLM_NATIVE", "off")
         sizes = {
             "selective_scan.tiles": {
                 "TILE_ELEMENTS": 600,
@@ -98,9 +162,32 @@ def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
             },
             "selective_scan.recurrence": {"SMALL_STEP": 60},
             "causal_conv1d.cpu": {"TILE_ELEMENTS": 60, "FEWEST_STEPS": 3},
-            "fft_conv.cpu": {"TILE_ELEMENTS": 100, "FEWEST_CHANNELS": 2},
+            "fft_conv.tiles": {"TILE_ELEMENTS": 100, "FEWEST_CHANNELS": 2},
+            "fft_conv.packed": {"SPECTRUM_BYTES": 1},
         }
         for module, constants in sizes.items():
             for name, value in constants.items():
                 monkeypatch.setattr(sys.modules[f"genolm_kernels.{module}"], name, value)
     return request.param
+
+
+@pytest.fixture
+def swift_interpreter(triton_device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter, without its preparing the whole language anew at every inner call."""
+    if triton_device != "cpu":
+        return
+    from triton import language
+    from triton.runtime import interpreter
+
+    prepared: set[int] = set()
+
+    def call(function, *args, **options):
+        names = function.fn.__globals__
+        # The outermost kernel has prepared the language but for the module it is written in.
+        if id(names) not in prepared:
+            prepared.add(id(names))
+            if any(value is language.core for value in names.values()):
+                interpreter._patch_lang(function.fn)
+        return function.rewrite()(*args, **options)
+
+    monkeypatch.setattr(interpreter.InterpretedFunction, "__call__", call)

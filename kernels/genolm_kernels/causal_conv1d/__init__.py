@@ -1,13 +1,35 @@
 """Causal depthwise convolution with a short filter."""
 
+from typing import Any
+
 from torch import Tensor
 
 from genolm_kernels._backend import Backend, choose, never, not_on_cpu
+from genolm_kernels._checks import check_filter
+from genolm_kernels._triton import automatic, refuses, unavailable
 from genolm_kernels.causal_conv1d.cpu import cpu
 from genolm_kernels.causal_conv1d.reference import reference
 
 ACTIVATIONS = (None, "silu", "swish")
+MOST_TRITON_TAPS = 8  # a thread keeps all taps, and as many inputs, in registers
+
+
+def _triton(*args: Any) -> Tensor:
+    from genolm_kernels.causal_conv1d.triton import triton_causal_conv1d
+
+    return triton_causal_conv1d(*args)
+
+
+def triton_refuses(*args: Any) -> str | None:
+    """The reason why Triton cannot take these arguments, filters second, or None."""
+    taps = args[1].shape[1]
+    if taps > MOST_TRITON_TAPS:
+        return f"it takes at most {MOST_TRITON_TAPS} taps and was given {taps}"
+    return refuses(*args)
+
+
 BACKENDS: tuple[Backend[Tensor], ...] = (
+    Backend("triton", _triton, triton_refuses, unavailable, automatic),
     Backend("cpu", cpu, not_on_cpu, never),
     Backend("reference", reference, never, never),
 )
@@ -36,16 +58,10 @@ def causal_conv1d(
         y (batch, length, channels) in x's type.
 
     Raises:
-        ValueError: If shapes disagree, the activation is unknown, or the backend asked for cannot
-            run this call.
+        ValueError: If shapes, types or devices disagree, the activation is unknown, or the backend
+            asked for cannot run this call.
     """
-    if x.dim() != 3:
-        raise ValueError(f"x must be (batch, length, channels), got {tuple(x.shape)}")
-    channels = x.shape[2]
-    if weight.dim() != 2 or weight.shape[0] != channels or weight.shape[1] == 0:
-        raise ValueError(f"weight must be ({channels}, width), got {tuple(weight.shape)}")
-    if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"bias must be ({channels},), got {tuple(bias.shape)}")
+    check_filter(x, weight, bias)
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be None, 'silu' or 'swish', got {activation!r}")
     args = (x, weight, bias, activation is not None, reverse)

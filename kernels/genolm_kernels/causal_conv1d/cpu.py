@@ -1,6 +1,7 @@
-"""Short causal convolution on the CPU: one multiply-add of shifted slices per tap, in tiles.
+"""Short causal convolution on the CPU: by the compiled library, else by torch in tiles.
 
-torch's own depthwise convolution wants channels first and is several times slower on the CPU.
+In torch it is one multiply-add of shifted slices per tap; torch's own depthwise convolution wants
+channels first and is several times slower on the CPU.
 Gradients, with p_t = bias + sum_lag w_lag x_{t - lag} and y_t = silu(p_t):
 
     dp_t = silu'(p_t) dy_t        dx_{t - lag} += w_lag dp_t        dw_lag = sum_t dp_t x_{t - lag}
@@ -15,12 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genolm_kernels.causal_conv1d import compiled
+
 TILE_ELEMENTS = 1 << 18
 FEWEST_STEPS = 64  # of a tile, since each tap of each tile is a call
 
 
 def cpu(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool) -> Tensor:
-    """Convolve tile by tile; arguments as in `genolm_kernels.causal_conv1d`.
+    """Convolve; arguments as in `genolm_kernels.causal_conv1d`.
 
     Returns:
         y (batch, length, channels) in x's type, computed in float32 or, where x is, float64.
@@ -31,6 +34,15 @@ def cpu(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: boo
 
 @torch.library.custom_op("genolm::causal_conv1d_cpu", mutates_args=())
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool) -> Tensor:
+    if compiled.takes(x, weight):
+        return compiled.forward(x, weight, bias, silu, reverse)
+    return forward_in_tiles(x, weight, bias, silu, reverse)
+
+
+def forward_in_tiles(
+    x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool
+) -> Tensor:
+    """Convolve by torch; arguments and result as in `cpu`, without gradients."""
     inputs, taps, start = _widen(x, weight, bias)
     y = torch.empty(x.shape, dtype=inputs.dtype)
     for rows, span in _tiles(inputs, backwards=False):
@@ -50,6 +62,19 @@ def _conv_fake(x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, rever
 def _conv_backward(
     x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool, dy: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
+    if compiled.takes(x, weight):
+        return compiled.backward(x, weight, bias, silu, reverse, dy)
+    return backward_in_tiles(x, weight, bias, silu, reverse, dy)
+
+
+def backward_in_tiles(
+    x: Tensor, weight: Tensor, bias: Tensor | None, silu: bool, reverse: bool, dy: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of `forward_in_tiles`, by torch.
+
+    Returns:
+        dx, dweight and dbias in the types of what they belong to.
+    """
     inputs, taps, start = _widen(x, weight, bias)
     dx = torch.empty(x.shape, dtype=inputs.dtype)
     dtaps, dstart = torch.zeros_like(taps), torch.zeros_like(taps[0])
