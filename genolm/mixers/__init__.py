@@ -5,8 +5,10 @@ from dataclasses import fields
 from typing import get_type_hints
 
 from genolm.mixers.bidirectional import Bidirectional, Merge, Unidirectional
+from genolm.mixers.hydra import HydraConfig
 from genolm.mixers.hyena import HyenaConfig
 from genolm.mixers.mamba import MambaConfig
+from genolm.mixers.mamba2 import Mamba2Config
 from genolm.mixers.mixer import Mixer, MixerConfig
 from genolm.modules.options import read_number, reject_unknown
 
@@ -20,7 +22,12 @@ __all__ = [
     "parse_mixer",
 ]
 
-MIXERS: dict[str, type[MixerConfig]] = {"hyena": HyenaConfig, "mamba": MambaConfig}
+MIXERS: dict[str, type[MixerConfig]] = {
+    "hydra": HydraConfig,
+    "hyena": HyenaConfig,
+    "mamba": MambaConfig,
+    "mamba2": Mamba2Config,
+}
 
 
 def parse_mixer(options: Mapping[str, object]) -> MixerConfig:

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from genolm.mixers import MIXERS, Mixer
+from genolm.mixers import MIXERS, Mixer, MixerConfig
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden"
-MODULES = {"Mamba": "mamba", "HyenaOperator": "hyena"}
+MODULES = {
+    "HyenaOperator": "hyena",
+    "Hydra": "hydra",
+    "Mamba": "mamba",
+    "Mamba2Simple": "mamba2",
+}
+# What makes a mixer fit the small widths of the tests.
+SMALL: dict[str, dict[str, Any]] = {
+    "hydra": {"headdim": 6, "d_state": 8},
+    "mamba2": {"headdim": 6, "d_state": 8},
+}
 
 
 @pytest.fixture
@@ -32,11 +42,16 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def config(name: str) -> MixerConfig:
+    return MIXERS[name](**SMALL.get(name, {}))
+
+
+@pytest.fixture
 def make() -> Callable[..., Mixer]:
     def build(name: str, d_model: int = 12, seed: int = 0, **options: Any) -> Mixer:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            mixer = MIXERS[name](**options).build(d_model)
+            mixer = MIXERS[name](**(SMALL.get(name, {}) | options)).build(d_model)
             for parameter in mixer.parameters():
                 parameter += 0.1 * torch.randn_like(parameter)
         return mixer

@@ -10,9 +10,8 @@ from safetensors.torch import load_file
 from genolm.mixers import MIXERS
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "golden"
-NAMES = sorted(
-    path.name for kind in ("mamba_block*", "hyena_operator*") for path in FOLDER.glob(kind)
-)
+KINDS = ("mamba_block*", "hyena_operator*", "mamba2_simple*", "hydra_mixer*")
+NAMES = sorted(path.name for kind in KINDS for path in FOLDER.glob(kind))
 # Largest difference over largest value: outputs, gradients.
 TOLERANCE = {"f32": (2e-5, 2e-4), "f64": (1e-9, 1e-9)}
 

@@ -1,5 +1,6 @@
 """Laws that hold for every entry of MIXERS, so that a new mixer is tested by being listed."""
 
+import sys
 from dataclasses import fields
 
 import pytest
@@ -72,11 +73,11 @@ def test_the_same_seed_builds_the_same_mixer(name, make):
 
 @pytest.mark.parametrize("merge", ["add", "ew_multiply"])
 @pytest.mark.parametrize("tie", [True, False])
-def test_two_directions_are_the_mixer_and_its_flip(name, merge, tie, x):
+def test_two_directions_are_the_mixer_and_its_flip(config, merge, tie, x):
     torch.manual_seed(3)
-    both = Bidirectional(MIXERS[name](), 12, merge=merge, tie=tie).double()
+    both = Bidirectional(config, 12, merge=merge, tie=tie).double()
     x = x.double()
-    backward = MIXERS[name]().build(12).double()
+    backward = config.build(12).double()
     own = both.mamba_rev.state_dict()
     shared = {k: v for k, v in both.mamba_fwd.state_dict().items() if k not in own}
     assert {key.split(".")[0] for key in shared} == ({"in_proj", "out_proj"} if tie else set())
@@ -90,10 +91,10 @@ def test_two_directions_are_the_mixer_and_its_flip(name, merge, tie, x):
 @pytest.mark.parametrize("merge", ["add", "ew_multiply"])
 @pytest.mark.parametrize("tie", [True, False])
 def test_mirrored_is_the_pair_on_the_sequence_flipped_in_positions_and_channels(
-    name, merge, tie, x
+    config, merge, tie, x
 ):
     torch.manual_seed(3)
-    both = Bidirectional(MIXERS[name](), 12, merge=merge, tie=tie).double()
+    both = Bidirectional(config, 12, merge=merge, tie=tie).double()
     x = x.double()
     wanted = both(x.flip(1, 2)).flip(1, 2)
     assert torch.allclose(both(x, mirrored=True), wanted, atol=1e-9)
@@ -101,9 +102,29 @@ def test_mirrored_is_the_pair_on_the_sequence_flipped_in_positions_and_channels(
     assert torch.allclose(both(x, mirrored=True), wanted, atol=0.05 * wanted.abs().max().item())
 
 
-def test_one_mirrored_direction_is_the_mixer_on_the_flipped_sequence(name, x):
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_large_batches_are_mixed_one_sequence_at_a_time(config, mirrored, x, monkeypatch):
     torch.manual_seed(3)
-    one = Unidirectional(MIXERS[name](), 12).double()
+    both = Bidirectional(config, 12).double()
+    wanted = both(x.double(), mirrored=mirrored)
+    seen = []
+    core = both.mamba_fwd.core_both_ways
+    monkeypatch.setattr(
+        both.mamba_fwd,
+        "core_both_ways",
+        lambda other, p, **options: seen.append(len(p)) or core(other, p, **options),
+    )
+    monkeypatch.setattr(sys.modules["genolm.mixers.bidirectional"], "MOST_ELEMENTS", 1)
+    with torch.no_grad():
+        assert torch.allclose(both(x.double(), mirrored=mirrored), wanted, atol=1e-12)
+    assert seen == [1, 1, 1]
+    both(x.double())
+    assert seen[3:] == [3]
+
+
+def test_one_mirrored_direction_is_the_mixer_on_the_flipped_sequence(config, x):
+    torch.manual_seed(3)
+    one = Unidirectional(config, 12).double()
     x = x.double()
     assert torch.allclose(one(x, mirrored=True), one(x.flip(1, 2)).flip(1, 2), atol=1e-9)
 
@@ -124,8 +145,8 @@ def test_an_unknown_merge_is_refused():
 
 
 @pytest.mark.parametrize("directions", [1, 2])
-def test_under_the_wrapper_every_mixer_is_equivariant(name, directions, make):
-    mixer = make(name) if directions == 1 else Bidirectional(MIXERS[name](), 12)
+def test_under_the_wrapper_every_mixer_is_equivariant(name, config, directions, make):
+    mixer = make(name) if directions == 1 else Bidirectional(config, 12)
     wrapper = RCPSWrapper(mixer)
     stream = torch.randn(2, 21, 24, generator=torch.Generator().manual_seed(2))
     there = join_strands(wrapper(split_strands(stream.flip(1, 2))))
@@ -151,9 +172,8 @@ def test_a_value_of_the_wrong_type_is_refused(name):
         MIXERS[name](**{option: object()})
 
 
-def test_a_config_cannot_be_changed(name):
-    config = MIXERS[name]()
-    option = fields(MIXERS[name])[0].name
+def test_a_config_cannot_be_changed(config):
+    option = fields(config)[0].name
     with pytest.raises(AttributeError):
         setattr(config, option, 3)
 

@@ -28,3 +28,31 @@ def test_biases_are_there_on_request():
     assert "in_proj.bias" in names
     assert "out_proj.bias" in names
     assert "conv1d.bias" not in names
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12), (torch.bfloat16, 2e-2)]
+)
+@pytest.mark.parametrize("options", [{}, {"d_conv": 1, "conv_bias": False, "d_state": 3}])
+def test_stepping_gives_what_the_whole_sequence_gives(make, x, options, dtype, tolerance):
+    mixer, x = make("mamba", **options).to(dtype), x.to(dtype)
+    whole = mixer(x)
+    state, outputs = mixer.initial_state(len(x)), []
+    for t in range(x.shape[1]):
+        y, state = mixer.step(x[:, t], state)
+        outputs.append(y)
+    error = (torch.stack(outputs, dim=1) - whole).abs().max() / whole.abs().max()
+    assert error <= tolerance
+
+
+def test_a_step_changes_no_state_it_was_given(make, x):
+    mixer = make("mamba")
+    first = mixer.initial_state(len(x))
+    _, second = mixer.step(x[:, 0], first)
+    kept = second.window.clone(), second.ssm.clone()
+    again, _ = mixer.step(x[:, 1], second)
+    assert torch.equal(second.window, kept[0])
+    assert torch.equal(second.ssm, kept[1])
+    assert torch.equal(mixer.step(x[:, 1], second)[0], again)
+    assert not first.ssm.any()
+    assert second.ssm.any()
