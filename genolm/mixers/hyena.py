@@ -1,18 +1,24 @@
 """Hyena (Poli et al. 2023): gates and long convolutions whose filters are functions of position."""
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from genolm.mixers.hyena_filter import Features, HyenaFilter
 from genolm.mixers.mixer import Mixer, MixerConfig
-from genolm.modules.initial import set_initial_values
+from genolm.mixers.spectrum_cache import SpectrumCache
+from genolm.modules.by_rows import is_plain
 from genolm.modules.linear import Linear
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm_kernels import fft_conv
+from genolm_kernels import FilterSpectrum, fft_conv, gated_short_conv
+
+MOST_PROJECTED_BYTES = 1 << 29  # of the projection in, for all channels at once
+TILE_BYTES = 1 << 27  # of one tensor of the channels that are taken together
+CHANNEL_GROUP = 16  # the fewest of them: a cache line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,9 @@ class HyenaConfig(MixerConfig):
 class Hyena(Mixer):
     """The mixer; its state-dict keys are those of the original module.
 
+    Without gradients, sequences too long for all channels at once go by a few channels at a time:
+    `mix_by_channels`.
+
     Args:
         config: Options.
         d_model: Number of channels.
@@ -83,170 +92,108 @@ class Hyena(Mixer):
         self.short_filter = ShortConv(channels, config.short_filter_order)
         self.filter_fn = HyenaFilter(config, (config.order - 1) * d_model)
         self.out_proj = Linear(d_model, d_model, writes_residual=True)
+        self.spectra = SpectrumCache()
+
+    def forward(self, x: Tensor, *, reverse: bool = False, mirrored: bool = False) -> Tensor:
+        """Mix x (batch, length, d_model) along the length; see `Mixer.forward`."""
+        if mirrored or not self.goes_by_channels(x):
+            return super().forward(x, reverse=reverse, mirrored=mirrored)
+        return self.project_out(self.mix_by_channels(x, reverse=reverse), mirrored=False)
+
+    def train(self, mode: bool = True) -> "Hyena":
+        """Switch to training, or back; neither keeps what the other one cached."""
+        self.spectra.clear()
+        return super().train(mode)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Hyena":
+        """Change type or device of all tensors; spectra of the old ones are of no more use."""
+        self.spectra.clear()
+        moved: Hyena = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's own
+        return moved
 
     def core(self, projected: Tensor, *, reverse: bool = False) -> Tensor:
         """Gate and convolve: (batch, length, (order + 1) d_model) to (batch, length, d_model)."""
         length, order = projected.shape[1], self.config.order
+        self._check(length)
+        taps, bias = self.short_filter.weight.squeeze(1), self.short_filter.bias
+        gated, gates = gated_short_conv(projected, taps, bias, parts=order + 1, reverse=reverse)
+        filters = self.spectra.get(self.filter_fn, length, self.training)
+        if filters is None:
+            filters = self.filter_fn(length).chunk(order - 1, dim=-1)
+        return self._convolve(gated, gates, filters, slice(None), reverse)
+
+    def goes_by_channels(self, x: Tensor) -> bool:
+        """Whether x (batch, length, d_model) is to be mixed a few channels at a time."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return False
+        projected = x.numel() * (self.config.order + 1) * x.element_size()
+        return projected > MOST_PROJECTED_BYTES and is_plain(self.in_proj, Linear)
+
+    def mix_by_channels(self, x: Tensor, *, reverse: bool = False) -> Tensor:
+        """Project in, gate and convolve a few channels at a time, without gradients.
+
+        The projection of all channels, their filters and their spectra never exist together.
+
+        Args:
+            x: Inputs (batch, length, d_model).
+            reverse: Whether to run from the last position to the first.
+
+        Returns:
+            Input of out_proj (batch, length, d_model).
+        """
+        batch, length, d_model = x.shape
+        self._check(length)
+        features = self.filter_fn.features(length)
+        column = batch * length * x.element_size()
+        width = max(1, TILE_BYTES // (column * CHANNEL_GROUP)) * CHANNEL_GROUP
+        mixed: list[Tensor] = []
+        for first in range(0, d_model, width):
+            some = slice(first, min(first + width, d_model))
+            piece = self._mix_channels(x, features, some, reverse)
+            if first == 0:
+                mixed.append(piece.new_empty(x.shape))
+            mixed[0][..., some] = piece
+        return mixed[0]
+
+    def _mix_channels(self, x: Tensor, features: Features, some: slice, reverse: bool) -> Tensor:
+        d_model, order = x.shape[2], self.config.order
+
+        def pick(values: Tensor) -> Tensor:
+            return torch.cat([part[some] for part in torch.split(values, d_model)])
+
+        weights = {name: pick(value) for name, value in self.in_proj.named_parameters()}
+        projected = torch.func.functional_call(self.in_proj, weights, (x,))
+        taps, bias = self.short_filter.weight.squeeze(1), self.short_filter.bias
+        assert bias is not None
+        gated, gates = gated_short_conv(
+            projected, pick(taps), pick(bias), parts=order + 1, reverse=reverse
+        )
+        del projected
+        firsts = range(0, (order - 1) * d_model, d_model)
+        filters = (
+            self.filter_fn.taps(features, slice(first + some.start, first + some.stop))
+            for first in firsts
+        )
+        return self._convolve(gated, gates, filters, some, reverse)
+
+    def _convolve(
+        self,
+        v: Tensor,
+        gates: Tensor,
+        filters: Iterable[Tensor | FilterSpectrum],
+        some: slice,
+        reverse: bool,
+    ) -> Tensor:
+        """The recurrence of long convolutions and gates, for some of the channels."""
+        remaining = gates.chunk(self.config.order - 1, dim=-1)[::-1]
+        skips = at_least_float32(self.filter_fn.bias).chunk(self.config.order - 1)
+        for gate, long_filter, skip in zip(remaining, filters, skips, strict=True):
+            v = fft_conv(v, long_filter, skip[some], gate_out=gate, reverse=reverse)
+        return v
+
+    def _check(self, length: int) -> None:
         if length > self.config.l_max:
             raise ValueError(
                 f"the sequence has {length} tokens, but this model was built for at most "
                 f"{self.config.l_max} (max_seq_len, or l_max of the hyena mixer)"
             )
-        filters = self.filter_fn(length).chunk(order - 1, dim=-1)
-        skips = at_least_float32(self.filter_fn.bias).chunk(order - 1)
-        *gates, v = self.short_filter(projected, reverse=reverse).chunk(order + 1, dim=-1)
-        for long_filter, skip in zip(filters, skips, strict=True):
-            v = _long_conv(v * gates.pop(), long_filter, skip, reverse)
-        out: Tensor = v * gates.pop()
-        return out
-
-
-def _long_conv(v: Tensor, long_filter: Tensor, skip: Tensor, reverse: bool) -> Tensor:
-    if reverse:
-        return fft_conv(v.flip(1), long_filter, skip).flip(1)
-    return fft_conv(v, long_filter, skip)
-
-
-class HyenaFilter(nn.Module):
-    """Filters as functions of position (sections 3.3 and 4.1), computed in float32 at least.
-
-    Args:
-        config: Options of the mixer.
-        channels: Number of filters: d_model for each long convolution, one after another.
-    """
-
-    def __init__(self, config: HyenaConfig, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.empty(channels))
-        self.pos_emb = PositionFeatures(config)
-        self.implicit_filter = ImplicitFilter(config, channels)
-        self.modulation = Window(channels, config.shift)
-        set_initial_values(self)
-
-    def forward(self, length: int) -> Tensor:
-        """Compute the first taps of every filter: (length, channels)."""
-        with torch.autocast(self.bias.device.type, enabled=False):
-            z = at_least_float32(self.pos_emb.z[0, :length])
-            t = at_least_float32(self.pos_emb.t[0, :length])
-            taps: Tensor = self.implicit_filter(z) * self.modulation(t)
-            return taps
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """The skip of each convolution from the standard normal distribution."""
-        return {"bias": torch.randn(self.bias.shape)}
-
-
-class PositionFeatures(nn.Module):
-    """Time and its complex exponentials at a few frequencies, for every position.
-
-    Args:
-        config: Options of the mixer: l_max, emb_dim, lr_pos_emb.
-    """
-
-    z: Tensor
-    t: Tensor
-
-    def __init__(self, config: HyenaConfig) -> None:
-        super().__init__()
-        self.sizes = (config.l_max, (config.emb_dim - 1) // 2)
-        self.register_buffer("t", torch.empty(1, config.l_max, 1))
-        z = torch.empty(1, config.l_max, config.emb_dim)
-        if config.lr_pos_emb:
-            self.z = nn.Parameter(z)
-        else:
-            self.register_buffer("z", z)
-        set_initial_values(self)
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """T = s / (l_max - 1) and z = [t, cos(f w), -sin(f w)] with w = 2 pi s / l_max."""
-        l_max, bands = self.sizes
-        position = torch.arange(l_max, dtype=torch.float64)[:, None]
-        t = position / (l_max - 1)
-        angle = torch.linspace(1e-4, bands - 1, bands, dtype=torch.float64) * (
-            2 * math.pi * position / l_max
-        )
-        z = torch.cat([t, angle.cos(), -angle.sin()], dim=-1)
-        return {"z": z[None], "t": t[None]}
-
-
-class ImplicitFilter(nn.Module):
-    """Linear layers with sines between them; the sines share one set of frequencies.
-
-    Args:
-        config: Options of the mixer: emb_dim, filter_order, num_inner_mlps, w, train_freq.
-        channels: Size of the output.
-    """
-
-    def __init__(self, config: HyenaConfig, channels: int) -> None:
-        super().__init__()
-        width, inner = config.filter_order, config.num_inner_mlps
-        self.linears = [str(2 * index) for index in range(inner + 2)]
-        sizes = [config.emb_dim, *[width] * (inner + 1), channels]
-        # Checkpoints number the layers as a sequence in which every second one is the sine; the
-        # shared one is stored once, under its first number.
-        for index, name in enumerate(self.linears):
-            last = index == inner + 1
-            layer = Linear(sizes[index], sizes[index + 1], bias=not last, full_precision=True)
-            self.add_module(name, layer)
-            if index == 0:
-                self.add_module("1", Sine(config, width))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Map position features (length, emb_dim) to taps (length, channels)."""
-        sine = self.get_submodule("1")
-        hidden: Tensor = self.get_submodule(self.linears[0])(z)
-        for name in self.linears[1:]:
-            hidden = self.get_submodule(name)(sine(hidden))
-        return hidden
-
-
-class Sine(nn.Module):
-    """sin(freq * x) with a frequency for each channel.
-
-    Args:
-        config: Options of the mixer: w, train_freq.
-        width: Number of channels.
-    """
-
-    def __init__(self, config: HyenaConfig, width: int) -> None:
-        super().__init__()
-        self.w = float(config.w)
-        self.freq = nn.Parameter(torch.empty(1, width), requires_grad=config.train_freq)
-        set_initial_values(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the sine to x (length, width)."""
-        return torch.sin(self.freq * x)
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """The same frequency w everywhere."""
-        return {"freq": torch.full(self.freq.shape, self.w)}
-
-
-class Window(nn.Module):
-    """Exponential decay, faster in later channels, over a constant floor.
-
-    Args:
-        channels: Number of filters.
-        shift: The floor.
-    """
-
-    FAST, SLOW, TARGET = 0.3, 1.5, 0.01
-
-    deltas: Tensor
-
-    def __init__(self, channels: int, shift: float) -> None:
-        super().__init__()
-        self.shift = float(shift)
-        self.register_buffer("deltas", torch.empty(1, 1, channels))
-        set_initial_values(self)
-
-    def forward(self, t: Tensor) -> Tensor:
-        """Compute the window at times t (length, 1): (length, channels)."""
-        return torch.exp(-t * at_least_float32(self.deltas[0]).abs()) + self.shift
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """Rates at which the window falls to 0.01 between 0.3 and 1.5 of the longest length."""
-        slow, fast = math.log(self.TARGET) / self.SLOW, math.log(self.TARGET) / self.FAST
-        channels = self.deltas.shape[2]
-        return {"deltas": torch.linspace(slow, fast, channels, dtype=torch.float64)[None, None]}

@@ -21,10 +21,25 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ps": ("caduceus", "masked_lm", {"rcps": True}),
     "ps_unfused": ("caduceus", "masked_lm", {"rcps": True, "fused_add_norm": False}),
     "ps_hyena": ("caduceus", "masked_lm", {"rcps": True, "mixer": {"name": "hyena", "l_max": 64}}),
+    "ps_mamba2": (
+        "caduceus",
+        "masked_lm",
+        {"rcps": True, "mixer": {"name": "mamba2", "headdim": 8, "learnable_init_states": True}},
+    ),
+    "hydra": (
+        "caduceus",
+        "masked_lm",
+        {"bidirectional": False, "mixer": {"name": "hydra", "headdim": 8, "d_state": 8}},
+    ),
     "ps_classifier": ("caduceus", "classification", {"rcps": True, "num_labels": 3}),
     "mamba": ("caduceus", "causal_lm", {"bidirectional": False, "ssm_cfg": {"bias": True}}),
     "hyenadna": ("hyenadna", "causal_lm", {"max_seq_len": 64}),
     "hyenadna_mamba": ("hyenadna", "causal_lm", {"mixer": {"name": "mamba"}}),
+    "hyenadna_mamba2": (
+        "hyenadna",
+        "causal_lm",
+        {"mixer": {"name": "mamba2", "headdim": 16, "d_state": 8}},
+    ),
     "hyenadna_classifier": ("hyenadna", "classification", {"max_seq_len": 64, "num_labels": 3}),
 }
 

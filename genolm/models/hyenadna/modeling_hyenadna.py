@@ -10,6 +10,7 @@ from genolm.heads.language import make_language_head
 from genolm.models.backbone import Backbone, Embeddings, GenolmModel, check_inputs, choose
 from genolm.models.classification import SequenceClassifier
 from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
+from genolm.models.hyenadna.long_sequences import goes_in_place, run_in_place
 from genolm.models.language import CausalLanguageModel
 from genolm.modules.block import MixerMLPBlock
 from genolm.modules.linear import Linear
@@ -56,6 +57,8 @@ class HyenaDNABackbone(Backbone):
         """
         hidden = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         stream = at_least_float32(hidden)
+        if not keep_states and goes_in_place(self.layers, stream):
+            return self._run_in_place(stream if stream is not inputs_embeds else stream.clone())
         states = [stream]
         for block in self.layers:
             stream = self.run(block, stream)
@@ -63,6 +66,12 @@ class HyenaDNABackbone(Backbone):
                 states.append(stream)
         last = self.ln_f(stream)
         return last, (*states, last) if keep_states else None
+
+    def _run_in_place(self, stream: Tensor) -> tuple[Tensor, None]:
+        """Run the blocks on a stream of our own, one tensor from beginning to end."""
+        for block in self.layers:
+            run_in_place(block, stream)
+        return self.ln_f(stream), None
 
 
 class HyenaDNAPreTrained(GenolmModel):

@@ -1,131 +1,149 @@
-"""Long causal convolution on the CPU: the convolution theorem on a few channels at a time.
+"""Long causal convolution on the CPU, as operators of torch: compiled, else by torch's transforms.
 
-Channels are turned to the front tile by tile, so that transforms run over contiguous memory and
-no more than a few tiles exist at once. With U, K and G the spectra of u, k and dy, padded with
-zeros beyond any wrapping around:
-
-    y = ifft(U K) + d u        du = ifft(G conj(K)) + d dy        dk = ifft(sum_batch G conj(U))
+A filter prepared beforehand has operators of its own. Their backward pass convolves the other way
+round, since no filter needs a gradient there.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-TILE_ELEMENTS = 1 << 18  # of the padded sequences
-FEWEST_CHANNELS = 16  # of a tile: with fewer, reading channels-last memory wastes cache lines
+from genolm_kernels.fft_conv import packed, tiles
+from genolm_kernels.fft_conv.prepared import register_prepared_gradients
+from genolm_kernels.fft_conv.spectrum import RFFT, FilterSpectrum, compute_dtype, rfft_spectrum
+from genolm_kernels.fft_conv.tiles import Sequences
+from genolm_kernels.native.call import takes
 
 
-def cpu(u: Tensor, k: Tensor, d: Tensor | None) -> Tensor:
+def cpu(
+    u: Tensor,
+    k: Tensor | FilterSpectrum,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+) -> Tensor:
     """Convolve tile by tile; arguments as in `genolm_kernels.fft_conv`.
 
     Returns:
         y (batch, length, channels) in u's type, computed in float32 or, where u or k is, float64.
     """
-    y: Tensor = _conv(u, k, d)
+    y: Tensor
+    if isinstance(k, FilterSpectrum):
+        y = _prepared(u, k.values, d, gate_in, gate_out, reverse, k.size, k.layout)
+    else:
+        y = _conv(u, k, d, gate_in, gate_out, reverse)
     return y
 
 
-def transform_size(least: int) -> int:
-    """The smallest even number with no prime factor above 5 that is not below `least`."""
-    size = least + least % 2
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
-        size += 2
+def prepare(k: Tensor, length: int) -> FilterSpectrum:
+    """Transform filters (length_k, channels) for inputs of up to `length` steps."""
+    if takes(k.dtype, k.shape[1]):
+        return packed.prepare(k, length)
+    return rfft_spectrum(k, length)
 
 
 @torch.library.custom_op("genolm::fft_conv_cpu", mutates_args=())
-def _conv(u: Tensor, k: Tensor, d: Tensor | None) -> Tensor:
-    y = torch.empty(u.shape, dtype=u.dtype)
-    length, dtype = u.shape[1], _dtype(u, k)
-    size = transform_size(length + min(length, len(k)) - 1)
-    for channels, blocks in _tiles(u, size):
-        filters = torch.fft.rfft(_front(k[:length, channels], dtype), n=size)
-        for rows in blocks:
-            inputs = _front(u[rows, :, channels], dtype)
-            spectrum = torch.fft.rfft(inputs, n=size).mul_(filters)
-            outputs = torch.fft.irfft(spectrum, n=size)[..., :length]
-            if d is not None:
-                outputs.addcmul_(inputs, d[channels, None].to(dtype))
-            y[rows, :, channels] = outputs.transpose(-1, -2)
-    return y
+def _conv(
+    u: Tensor,
+    k: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    x = Sequences(u, d, gate_in, gate_out, reverse)
+    return packed.convolve(x, k) if packed.runs(x, k) else tiles.convolve(x, k)
 
 
 @_conv.register_fake
-def _conv_fake(u: Tensor, k: Tensor, d: Tensor | None) -> Tensor:
+def _conv_fake(
+    u: Tensor,
+    k: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+) -> Tensor:
     return u.new_empty(u.shape)
 
 
 @torch.library.custom_op("genolm::fft_conv_cpu_backward", mutates_args=())
 def _conv_backward(
-    u: Tensor, k: Tensor, d: Tensor | None, dy: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    du = torch.empty(u.shape, dtype=u.dtype)
-    dk = torch.zeros(k.shape, dtype=k.dtype)
-    length, dtype = u.shape[1], _dtype(u, k)
-    taps = min(length, len(k))
-    dd = torch.zeros(u.shape[2], dtype=dtype)
-    size = transform_size(length + taps - 1)
-    for channels, blocks in _tiles(u, size):
-        filters = torch.fft.rfft(_front(k[:length, channels], dtype), n=size).conj()
-        crossed = torch.zeros_like(filters)
-        for rows in blocks:
-            inputs, outer = (
-                _front(u[rows, :, channels], dtype),
-                _front(dy[rows, :, channels], dtype),
-            )
-            dd[channels] += (inputs * outer).sum((0, 2))
-            spectrum = torch.fft.rfft(outer, n=size)
-            crossed += (torch.fft.rfft(inputs, n=size).conj() * spectrum).sum(0)
-            found = torch.fft.irfft(spectrum.mul_(filters), n=size)[..., :length]
-            if d is not None:
-                found.addcmul_(outer, d[channels, None].to(dtype))
-            du[rows, :, channels] = found.transpose(-1, -2)
-        dk[:taps, channels] = torch.fft.irfft(crossed, n=size)[:, :taps].t()
-    return du, dk, dd.to(dtype if d is None else d.dtype)
+    u: Tensor,
+    k: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+    dy: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x = Sequences(u, d, gate_in, gate_out, reverse)
+    return packed.backward(x, k, dy) if packed.runs(x, k) else tiles.backward(x, k, dy)
 
 
 @_conv_backward.register_fake
 def _conv_backward_fake(
-    u: Tensor, k: Tensor, d: Tensor | None, dy: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    dd = u.new_empty(u.shape[2], dtype=_dtype(u, k) if d is None else d.dtype)
-    return u.new_empty(u.shape), k.new_empty(k.shape), dd
+    u: Tensor,
+    k: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+    dy: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    dd = u.new_empty(u.shape[2], dtype=compute_dtype(u, k) if d is None else d.dtype)
+    d_in, d_out = (
+        u.new_empty(0) if g is None else g.new_empty(g.shape) for g in (gate_in, gate_out)
+    )
+    return u.new_empty(u.shape), k.new_empty(k.shape), dd, d_in, d_out
 
 
 def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+    *tensors, ctx.reverse = inputs
+    ctx.save_for_backward(*tensors)
 
 
 def _differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    u, k, d = ctx.saved_tensors
-    du, dk, dd = _conv_backward(u, k, d, dy)
-    return du, dk, None if d is None else dd
+    tensors = ctx.saved_tensors
+    found = _conv_backward(*tensors, ctx.reverse, dy)
+    pairs = zip(found, tensors, strict=True)
+    return *(None if tensor is None else gradient for gradient, tensor in pairs), None
 
 
 _conv.register_autograd(_differentiate, setup_context=_keep_inputs)
 
 
-def _dtype(u: Tensor, k: Tensor) -> torch.dtype:
-    return torch.promote_types(torch.promote_types(u.dtype, k.dtype), torch.float32)
+@torch.library.custom_op("genolm::fft_conv_prepared_cpu", mutates_args=())
+def _prepared(
+    u: Tensor,
+    spectrum: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+    size: int,
+    layout: str,
+) -> Tensor:
+    x = Sequences(u, d, gate_in, gate_out, reverse)
+    if layout == RFFT:
+        return tiles.convolve_prepared(x, spectrum, size)
+    return packed.convolve_prepared(x, spectrum, size, layout)
 
 
-def _front(steps: Tensor, dtype: torch.dtype) -> Tensor:
-    """Contiguous (..., channels, length) of (..., length, channels)."""
-    return steps.transpose(-1, -2).to(dtype).contiguous()
+@_prepared.register_fake
+def _prepared_fake(
+    u: Tensor,
+    spectrum: Tensor,
+    d: Tensor | None,
+    gate_in: Tensor | None,
+    gate_out: Tensor | None,
+    reverse: bool,
+    size: int,
+    layout: str,
+) -> Tensor:
+    return u.new_empty(u.shape)
 
 
-def _tiles(u: Tensor, size: int) -> Iterator[tuple[slice, list[slice]]]:
-    """Channels of each tile, and the blocks of sequences to take them from one by one."""
-    batch, _, channels = u.shape
-    width = min(channels, max(FEWEST_CHANNELS, TILE_ELEMENTS // (size * batch)))
-    rows = max(1, TILE_ELEMENTS // (size * width))
-    blocks = [slice(row, row + rows) for row in range(0, batch, rows)]
-    for channel in range(0, channels, width):
-        yield slice(channel, channel + width), blocks
+register_prepared_gradients(_prepared)
