@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,13 @@ from genolm.modules.initial import set_initial_values
 from genolm.modules.linear import Linear
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm_kernels import selective_scan
+from genolm_kernels import (
+    ScanInputs,
+    bidirectional_scan,
+    causal_conv1d_step,
+    selective_scan,
+    selective_scan_step,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,19 @@ class MambaConfig(MixerConfig):
         return math.ceil(d_model / 16) if isinstance(self.dt_rank, str) else self.dt_rank
 
 
+@dataclass(frozen=True)
+class MambaState:
+    """All that a Mamba mixer remembers of a sequence, whatever its length.
+
+    Attributes:
+        window: The last inputs of the short convolution (batch, d_conv - 1, d_inner).
+        ssm: State of the scan (batch, d_inner, d_state), in float32 at least.
+    """
+
+    window: Tensor
+    ssm: Tensor
+
+
 class Mamba(Mixer):
     """The mixer; its state-dict keys are those of the original module.
 
@@ -81,10 +100,63 @@ class Mamba(Mixer):
     def core(self, projected: Tensor, *, reverse: bool = False) -> Tensor:
         """Convolve, scan and gate: (batch, length, 2 d_inner) to (batch, length, d_inner)."""
         x, z = projected.chunk(2, dim=-1)
+        u, delta, A, B, C, D, bias = self._scan_inputs(x, reverse)
+        return selective_scan(u, delta, A, B, C, D, z, bias, delta_softplus=True, reverse=reverse)
+
+    def core_both_ways(self, other: Self, projected: Tensor, *, reverse: bool = False) -> Tensor:
+        """Both scans at once; they share the gate, whose product with their sum is one."""
+        x, z = projected.chunk(2, dim=-1)
+        ways = (self._scan_inputs(x, reverse), other._scan_inputs(x, not reverse))
+        first, second = reversed(ways) if reverse else ways
+        both: Tensor = bidirectional_scan(first, second, z, delta_softplus=True)
+        return both
+
+    def _scan_inputs(self, x: Tensor, reverse: bool) -> ScanInputs:
         x = self.conv1d(x, reverse=reverse)
         dt, B, C = self.x_proj(x).split(self.sizes, dim=-1)
-        return selective_scan(
+        return ScanInputs(
             x,
+            self.dt_proj(dt),
+            -torch.exp(at_least_float32(self.A_log)),
+            B,
+            C,
+            at_least_float32(self.D),
+            at_least_float32(self.dt_proj.bias),
+        )
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """A = -1, -2, ..., -d_state in every channel (S4D-Real), D = 1."""
+        inner, d_state = self.A_log.shape
+        steps = torch.arange(1, d_state + 1, dtype=torch.float64)
+        return {"A_log": steps.log().expand(inner, d_state), "D": torch.ones(inner)}
+
+    def initial_state(self, batch: int) -> MambaState:
+        """What is remembered before the first position, of that many sequences: nothing."""
+        inner, _, width = self.conv1d.weight.shape
+        return MambaState(
+            window=self.conv1d.weight.new_zeros(batch, width - 1, inner),
+            ssm=at_least_float32(self.A_log.new_zeros(batch, *self.A_log.shape)),
+        )
+
+    def step(self, x: Tensor, state: MambaState) -> tuple[Tensor, MambaState]:
+        """Take one position of sequences that `forward` would take whole, in constant memory.
+
+        Args:
+            x: The next position (batch, d_model).
+            state: What is remembered of those before it.
+
+        Returns:
+            The output at this position (batch, d_model), and the state with it included.
+        """
+        u, z = self.in_proj(x).chunk(2, dim=-1)
+        taps = self.conv1d.weight.squeeze(1)
+        u, window = causal_conv1d_step(
+            state.window, u, taps, self.conv1d.bias, activation=self.conv1d.activation
+        )
+        dt, B, C = self.x_proj(u).split(self.sizes, dim=-1)
+        y, ssm = selective_scan_step(
+            state.ssm,
+            u,
             self.dt_proj(dt),
             -torch.exp(at_least_float32(self.A_log)),
             B,
@@ -93,14 +165,8 @@ class Mamba(Mixer):
             z,
             at_least_float32(self.dt_proj.bias),
             delta_softplus=True,
-            reverse=reverse,
         )
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """A = -1, -2, ..., -d_state in every channel (S4D-Real), D = 1."""
-        inner, d_state = self.A_log.shape
-        steps = torch.arange(1, d_state + 1, dtype=torch.float64)
-        return {"A_log": steps.log().expand(inner, d_state), "D": torch.ones(inner)}
+        return self.out_proj(y), MambaState(window, ssm)
 
 
 class StepProjection(Linear):

@@ -11,11 +11,13 @@ from torch import Tensor
 # Triton reads the variable when it is first imported; kernels differ in places that its
 # interpreter gets wrong.
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+# Looked for once: a search takes longer than a small operator, and every call asks.
+INSTALLED = find_spec("triton") is not None
 
 
 def unavailable() -> str | None:
     """The reason why no Triton kernel can run in this process, or None."""
-    if find_spec("triton") is None:
+    if not INSTALLED:
         return 'triton is not installed: pip install "genolm[triton]"'
     if INTERPRETED or torch.cuda.is_available():
         return None
@@ -35,6 +37,13 @@ def refuses(*args: object) -> str | None:
         if not (tensor.is_cuda or INTERPRETED):
             return f"it takes CUDA tensors and was given one on {tensor.device}"
     return None
+
+
+def refuses_gradients(*args: object) -> str | None:
+    """As `refuses`, of a kernel that has no backward pass."""
+    if torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in args):
+        return "it computes no gradients and was given a tensor that requires one"
+    return refuses(*args)
 
 
 def automatic() -> bool:
