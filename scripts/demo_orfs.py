@@ -100,8 +100,8 @@ def drop_shadows(orfs: list[Orf], allowed: int = 60) -> list[Orf]:
     return sorted(kept)
 
 
-def unique_words(bases: NDArray[np.int64], size: int = UNIQUE) -> NDArray[np.bool_]:
-    """Say of each word (length - size + 1,) whether it occurs once on the two strands together."""
+def canonical_words(bases: NDArray[np.int64], size: int = UNIQUE) -> NDArray[np.uint64]:
+    """Words (length - size + 1,) as numbers that are the same on both strands."""
     count = len(bases) - size + 1
     forward = np.zeros(count, dtype=np.uint64)
     backward = np.zeros(count, dtype=np.uint64)
@@ -109,9 +109,13 @@ def unique_words(bases: NDArray[np.int64], size: int = UNIQUE) -> NDArray[np.boo
         forward = forward * np.uint64(4) + bases[offset : offset + count].astype(np.uint64)
         other = 3 - bases[size - 1 - offset : size - 1 - offset + count]
         backward = backward * np.uint64(4) + other.astype(np.uint64)
-    _, place, counts = np.unique(
-        np.minimum(forward, backward), return_inverse=True, return_counts=True
-    )
+    return np.minimum(forward, backward)
+
+
+def unique_words(bases: NDArray[np.int64], size: int = UNIQUE) -> NDArray[np.bool_]:
+    """Say of each word (length - size + 1,) whether it occurs once on the two strands together."""
+    words = canonical_words(bases, size)
+    _, place, counts = np.unique(words, return_inverse=True, return_counts=True)
     return np.asarray(counts[place] == 1)
 
 

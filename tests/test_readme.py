@@ -69,3 +69,4 @@ def test_the_install_block_runs_in_a_fresh_copy(tmp_path):
     done = subprocess.run(command, cwd=copy, env=bare, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "pretrain" in done.stdout
+    assert "all that runs here computes the same" in done.stdout

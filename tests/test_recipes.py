@@ -28,7 +28,7 @@ def toy(tmp_path, monkeypatch):
         recipe = yaml.safe_load(text.read_text())
         if "path" in recipe["model"]:
             (tmp_path / recipe["model"]["path"]).mkdir(parents=True, exist_ok=True)
-        for key in ("fasta", "train", "test"):
+        for key in ("fasta", "bed", "train", "test"):
             if isinstance(path := recipe["data"].get(key), str):
                 write_toy(tmp_path / path, rng)
     return tmp_path

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from genolm.cli.model_option import MODEL_OPTION
 from genolm.console import say, set_verbosity
 from genolm.errors import UsageError
 
@@ -47,9 +48,7 @@ def score(
     reference: Annotated[
         str, typer.Option("--reference", "-r", "-R", help="FASTA, plain or bgzipped.")
     ],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Folder of a language model, or a hub id.")
-    ],
+    model: Annotated[str, MODEL_OPTION],
     output: Annotated[
         str,
         typer.Option(

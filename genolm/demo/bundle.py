@@ -8,6 +8,8 @@ RECIPES = Path(__file__).parent / "recipes"
 
 GENOME = "ecoli536.fa.gz"
 VARIANTS = "variants.vcf.gz"
+BUNDLED_MODEL = "ecoli-mamba-d128"
+"""Trained on the train part of the same splits; see its model card."""
 
 
 def copy_data(folder: Path) -> Path:

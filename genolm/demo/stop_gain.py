@@ -1,5 +1,6 @@
 """How well scores tell stop-gain variants from synonymous ones, and how well counting does."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,25 +24,29 @@ def read_info(record: VcfRecord) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def stop_gain_auroc(scored: Path, genome: Path, splits: Path) -> dict[str, float]:
-    """Compare the model with Markov models on the labelled variants of a scored VCF.
+def stop_gain_auroc(scored: Mapping[str, Path], genome: Path, splits: Path) -> dict[str, float]:
+    """Compare models with Markov models on the labelled variants of a scored VCF.
 
     The AUROC is of minus the log-likelihood ratio: 1 when every stop-gain variant is found less
     likely than every synonymous one, 0.5 for a coin.
 
     Args:
-        scored: The demo's VCF with ``GENOLM_LLR``.
+        scored: For each model the demo's VCF with its ``GENOLM_LLR``.
         genome: The FASTA.
         splits: BED with the train part, from which the Markov models learn.
 
     Returns:
-        AUROC of the model as "model", of each Markov order as "order_3" and so on, and the number
-        of variants as "n".
+        AUROC of each model by its name, of each Markov order as "order_3" and so on, and the
+        number of variants as "n".
     """
-    records = [record for record in open_vcf(scored) if _label(record) is not None]
-    labels = np.array([_label(record) for record in records])
-    llr = np.array([float(read_info(record)["GENOLM_LLR"]) for record in records])
-    result = {"n": float(len(records)), "model": _auroc(labels, llr)}
+    result: dict[str, float] = {}
+    records: list[VcfRecord] = []
+    labels = np.empty(0, dtype=np.int64)
+    for name, path in scored.items():
+        records = [record for record in open_vcf(path) if _label(record) is not None]
+        labels = np.array([_label(record) for record in records])
+        llr = np.array([float(read_info(record)["GENOLM_LLR"]) for record in records])
+        result[name] = _auroc(labels, llr)
     with open_store(genome) as store:
         train = [
             store.ids(part.chrom, part.start, part.end) for part in read_split_bed(splits)["train"]
@@ -53,7 +58,7 @@ def stop_gain_auroc(scored: Path, genome: Path, splits: Path) -> dict[str, float
             alts = np.concatenate([encode(record.alts[0]).ids for record in records])
             table = learn_markov(train, order)
             result[f"order_{order}"] = _auroc(labels, markov_log_ratios(table, windows, alts))
-    return result
+    return {**result, "n": float(len(records))}
 
 
 def _label(record: VcfRecord) -> int | None:

@@ -56,8 +56,8 @@ class Hydra(Mixer):
         heads, inner = config.heads(d_model), config.expand * d_model
         matrix = config.ngroups * config.d_state
         convolved = inner + 4 * matrix
-        self.sizes = (inner, convolved, heads, heads)
-        self.convolved_sizes = (inner, *[matrix] * 4)
+        self.sizes = [inner, convolved, heads, heads]
+        self.convolved_sizes = [inner, *[matrix] * 4]
         self.in_proj = Linear(d_model, sum(self.sizes), bias=config.bias)
         self.conv1d = CentredConv(
             convolved, config.d_conv, bias=config.conv_bias, activation="silu"
@@ -84,11 +84,10 @@ class Hydra(Mixer):
         Returns:
             (batch, length, inner).
         """
-        z, convolved, *steps = projected.split(self.sizes, dim=-1)
-        channels, *matrices = self.conv1d(convolved, reverse=reverse).split(
-            self.convolved_sizes, dim=-1
-        )
-        x = channels.unflatten(-1, (-1, self.config.headdim))
+        z, convolved, *steps = torch.split(projected, self.sizes, dim=-1)
+        convolved = self.conv1d(convolved, reverse=reverse)
+        channels, *matrices = torch.split(convolved, self.convolved_sizes, dim=-1)
+        x = torch.unflatten(channels, -1, (-1, self.config.headdim))
         skip = self.fc_D(channels) + at_least_float32(self.D)
         y = skip.unsqueeze(-1) * x
         # Positions on the diagonal belong to the skip: each direction gives what it knew one
@@ -113,8 +112,8 @@ class Hydra(Mixer):
             x,
             dt,
             -torch.exp(at_least_float32(self.A_log)),
-            B.unflatten(-1, groups),
-            C.unflatten(-1, groups),
+            torch.unflatten(B, -1, groups),
+            torch.unflatten(C, -1, groups),
             dt_bias=bias,
             dt_softplus=bias is not None,
             chunk_size=self.config.chunk_size,

@@ -68,8 +68,8 @@ class Mamba2(Mixer):
         heads, inner = config.heads(d_model), config.expand * d_model
         matrix = config.ngroups * config.d_state
         convolved = inner + 2 * matrix
-        self.sizes = (inner, convolved, heads)
-        self.convolved_sizes = (inner, matrix, matrix)
+        self.sizes = [inner, convolved, heads]
+        self.convolved_sizes = [inner, matrix, matrix]
         self.in_proj = Linear(d_model, sum(self.sizes), bias=config.bias)
         self.conv1d = ShortConv(convolved, config.d_conv, bias=config.conv_bias, activation="silu")
         self.dt_bias = nn.Parameter(torch.empty(heads))
@@ -87,7 +87,7 @@ class Mamba2(Mixer):
 
         Channels of the input are gate, inputs, input and output matrices, step sizes.
         """
-        z, convolved, dt = projected.split(self.sizes, dim=-1)
+        z, convolved, dt = torch.split(projected, self.sizes, dim=-1)
         x, B, C = self._split(self.conv1d(convolved, reverse=reverse))
         dt, bias = self.config.limit(dt, at_least_float32(self.dt_bias))
         start = self.init_states
@@ -144,7 +144,7 @@ class Mamba2(Mixer):
         Returns:
             The output at this position (batch, d_model), and the state with it included.
         """
-        z, convolved, dt = self.in_proj(x).split(self.sizes, dim=-1)
+        z, convolved, dt = torch.split(self.in_proj(x), self.sizes, dim=-1)
         taps = self.conv1d.weight.squeeze(1)
         convolved, window = causal_conv1d_step(
             state.window, convolved, taps, self.conv1d.bias, activation=self.conv1d.activation
@@ -168,12 +168,12 @@ class Mamba2(Mixer):
 
     def _split(self, convolved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs by head, and both matrices by group."""
-        x, B, C = convolved.split(self.convolved_sizes, dim=-1)
+        x, B, C = torch.split(convolved, self.convolved_sizes, dim=-1)
         groups = (self.config.ngroups, self.config.d_state)
-        return self._by_head(x), B.unflatten(-1, groups), C.unflatten(-1, groups)
+        return self._by_head(x), torch.unflatten(B, -1, groups), torch.unflatten(C, -1, groups)
 
     def _by_head(self, channels: Tensor) -> Tensor:
-        return channels.unflatten(-1, (-1, self.config.headdim))
+        return torch.unflatten(channels, -1, (-1, self.config.headdim))
 
     def _rates(self) -> Tensor:
         return -torch.exp(at_least_float32(self.A_log))

@@ -20,8 +20,10 @@ class GenolmModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = {  # noqa: RUF012  the base class's own declaration
         "A_log",
         "D",
+        "dt_bias",
         "dt_proj.bias",
         "filter_fn",
+        "init_states",
     }
     # Files of other writers repeat shared tensors under each of their names.
     _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012  the base class's own declaration

@@ -1,4 +1,4 @@
-"""Where a model's files are: in a folder, or on the Hugging Face hub if a user names one there."""
+"""Where a model's files are: in a folder, in genolm itself, or on the Hugging Face hub."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+from genolm.bundled import bundled_models, bundled_names
 from genolm.errors import UsageError
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -17,7 +18,8 @@ def find_folder(path_or_name: str | Path) -> Path:
     """Find the folder of a model, downloading it if it is one of the hub's.
 
     Args:
-        path_or_name: A folder, or "owner/name" on the hub; a folder of that name comes first.
+        path_or_name: A folder, a model that comes with genolm, or "owner/name" on the hub; a
+            folder of that name comes first.
 
     Returns:
         A folder with a config and weights.
@@ -30,8 +32,13 @@ def find_folder(path_or_name: str | Path) -> Path:
         return _check(folder)
     if folder.exists():
         raise UsageError(f"{folder} is a file; give the folder that holds config.json and weights")
+    if (bundled := bundled_models().get(str(path_or_name))) is not None:
+        return bundled
     if not HUB_ID.fullmatch(str(path_or_name)):
-        raise UsageError(f"no model folder {path_or_name}")
+        raise UsageError(
+            f"no model folder {path_or_name}; the models that come with genolm are"
+            f" {bundled_names()}"
+        )
     return _check(_download(str(path_or_name)))
 
 

@@ -3,7 +3,8 @@
 HyenaDNA decays everything but the linear layers and frequencies of its implicit filters, the
 biases and norms included. Caduceus decays neither biases nor embeddings (hence nor the tied head)
 nor LayerNorm weights; its RMSNorm and convolution weights do decay, as in the original code.
-``A_log`` and ``D`` of a Mamba mixer never decay.
+``A_log`` and ``D`` of a Mamba mixer never decay, nor ``dt_bias`` and ``init_states`` of the mixers
+of state-space duality.
 """
 
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ PRETRAINING = {"hyenadna": HYENADNA, "caduceus": CADUCEUS}
 FINE_TUNING = PaperDefaults(1e-3, (0.9, 0.999), 0.01, 0.1, "cosine")
 """The GenomicBenchmarks protocol of the Caduceus paper, section 5.2, for both families."""
 
-NEVER_DECAYED = ("A_log", "D")
+NEVER_DECAYED = ("A_log", "D", "dt_bias", "init_states")
 
 
 def make_optimizer(

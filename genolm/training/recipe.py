@@ -41,7 +41,8 @@ class ModelSection(BaseModel):
     family: Name | None = Field(default=None, description="a new model: caduceus or hyenadna")
     preset: Name | None = Field(default=None, description="a new model of a published size")
     path: Path | None = Field(
-        default=None, description="the folder of a trained model to go on from"
+        default=None,
+        description="a trained model to go on from: its folder, or the name of a bundled one",
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 import genolm
+from genolm.bundled import bundled_models
 from genolm.errors import UsageError
 from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
 from genolm.training.recipe_keys import list_keys
@@ -214,5 +215,7 @@ def _require_files(source: Path, recipe: BaseModel, dotted_keys: Sequence[str]) 
     for dotted in dotted_keys:
         section, key = dotted.split(".")
         path = getattr(getattr(recipe, section), key)
+        if dotted == "model.path" and str(path) in bundled_models():
+            continue
         if path is not None and not os.path.lexists(path):
             raise UsageError(f"{source}: {dotted}: there is no file or folder {path}")

@@ -45,6 +45,42 @@ def selective_scan(
     return (y + D * u) * F.silu(z)
 
 
+def ssd(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    dt_bias: Tensor,
+) -> Tensor:
+    """The matrix form over all chunks at once, differentiated by autograd.
+
+    Shapes as in `genolm_kernels.ssd` with one group; the softplus is included.
+    """
+    length = x.shape[1]
+    sizes = F.softplus(dt + dt_bias)
+    padding = (0, 0, 0, -length % CHUNK)
+    stepped = (sizes.unsqueeze(-1) * x).flatten(2)
+    parts = (stepped, B.flatten(2), C.flatten(2), sizes * A)
+    stepped, B, C, rates = (F.pad(t, padding).unflatten(1, (-1, CHUNK)) for t in parts)
+    stepped, sums = stepped.unflatten(-1, x.shape[2:]), rates.cumsum(2)
+    between = (sums.unsqueeze(3) - sums.unsqueeze(2)).movedim(-1, 2)  # (b, chunks, heads, i, j)
+    later = torch.ones(between.shape[-2:], dtype=torch.bool).triu(1)
+    pairs = between.masked_fill(later, -torch.inf).exp() * (C @ B.mT).unsqueeze(2)
+    within = torch.einsum("bchij,bcjhp->bcihp", pairs, stepped)
+    until = (sums[:, :, -1:] - sums).exp()
+    added = torch.einsum("bcjn,bcjh,bcjhp->bchpn", B, until, stepped)
+    state, entries = torch.zeros_like(added[:, 0]), []
+    for chunk, across in zip(added.unbind(1), sums[:, :, -1].exp().unbind(1), strict=True):
+        entries.append(state)
+        state = across[..., None, None] * state + chunk
+    before = torch.einsum("bcin,bchpn,bcih->bcihp", C, torch.stack(entries, 1), sums.exp())
+    y = (within + before).flatten(1, 2)[:, :length]
+    return (y + D.unsqueeze(-1) * x) * F.silu(z)
+
+
 def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Depthwise convolution of torch, channels first, then silu."""
     channels, width = weight.shape

@@ -54,6 +54,8 @@ def make_inputs(operator: str, shape: Shape) -> list[Tensor]:
         step_bias = torch.empty(channels).uniform_(-7, -2)  # steps of 0.001 to 0.1, as in Mamba
         inputs = [x, torch.randn_like(x), rates, *matrices, torch.ones(channels)]
         inputs += [torch.randn_like(x), step_bias]
+    elif operator == "ssd":
+        inputs = make_ssd_inputs(shape)
     elif operator == "causal_conv1d":
         inputs = [x, torch.randn(channels, inner), torch.randn(channels)]
     elif operator == "gated_short_conv":
@@ -66,6 +68,17 @@ def make_inputs(operator: str, shape: Shape) -> list[Tensor]:
     return [value.detach().requires_grad_() for value in inputs]
 
 
+def make_ssd_inputs(shape: Shape) -> list[Tensor]:
+    """The same for state-space duality, with heads of 64 channels and matrices for all of them."""
+    heads = shape.channels // 64
+    x = torch.randn(shape.batch, shape.length, heads, 64)
+    matrices = torch.randn(2, shape.batch, shape.length, 1, shape.inner)
+    step_bias = torch.empty(heads).uniform_(-7, -2)  # steps of 0.001 to 0.1, as in Mamba
+    rates = -torch.empty(heads).uniform_(1, 16)
+    inputs = [x, torch.randn(x.shape[:3]), rates, *matrices, torch.ones(heads)]
+    return [*inputs, torch.randn_like(x), step_bias]
+
+
 def contestants(operator: str, shape: Shape, wanted: list[str] | None) -> dict[str, Contestant]:
     """The peer and the backends that run here, by name."""
     options = {
@@ -74,6 +87,7 @@ def contestants(operator: str, shape: Shape, wanted: list[str] | None) -> dict[s
         "gated_short_conv": {"parts": 3},
         "add_norm": {},
         "fft_conv": {},
+        "ssd": {"dt_softplus": True},
     }[operator]
     function = getattr(genolm_kernels, operator)
     found: dict[str, Contestant] = {PEER: getattr(peers, operator)}

@@ -10,7 +10,7 @@ class Shape:
     Attributes:
         batch: Sequences.
         length: Positions.
-        channels: d_inner of a scan, those of one part of a gated convolution.
+        channels: d_inner of a scan (ssd has heads of 64 of them), those of one part of a gated convolution.
         inner: State size of a scan, width of a short filter; a long filter's is `length`.
         reference: Whether the reference is fast enough to be timed.
     """
@@ -38,6 +38,12 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         Shape(1, 1024, 256, 16),
         Shape(32, 256, 236, 16),
         Shape(1, 8192, 256, 16, reference=False),
+    ),
+    "ssd": (
+        Shape(8, 512, 128, 64),
+        Shape(1, 1024, 512, 64),
+        Shape(1, 8192, 256, 16, reference=False),
+        Shape(1, 8192, 512, 64, reference=False),
     ),
     "causal_conv1d": (
         Shape(8, 512, 128, 4),

@@ -230,6 +230,12 @@ class CaduceusForCausalLM(CaduceusForLanguage, CausalLanguageModel):
     """
 
     def __init__(self, config: CaduceusConfig) -> None:
+        mixer = config.mixer_config()
+        if not mixer.causal:
+            raise ValueError(
+                f"mixer {mixer.name!r} sees later bases, and a causal language model may not: "
+                "use masked_lm, or another mixer"
+            )
         if not config.causal:
             raise ValueError(
                 "a causal language model may not see later bases: set bidirectional: false and "

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from genolm_kernels._backend import Backend, choose, never, not_on_cpu
-from genolm_kernels._triton import automatic, refuses, unavailable
+from genolm_kernels._triton import automatic, unavailable
 from genolm_kernels.bidirectional_scan.cpu import cpu
 from genolm_kernels.bidirectional_scan.reference import reference
 from genolm_kernels.selective_scan.checks import check_call
+from genolm_kernels.selective_scan.triton_plan import refuses
 
 
 class ScanInputs(NamedTuple):

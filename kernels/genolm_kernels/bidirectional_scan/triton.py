@@ -31,7 +31,7 @@ def triton_bidirectional_scan(*args: Any) -> Tensor:
     if not _alike(*_ways(tensors)):
         return _one_after_the_other(*args)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    y, _, _ = _scan(*tensors, delta_softplus, keep)
+    y: Tensor = _scan(*tensors, delta_softplus, keep)[0]
     return y
 
 

@@ -9,7 +9,7 @@ def register_prepared_gradients(convolve: Any) -> None:
     """Let an operator convolve the other way round for its gradients.
 
     Args:
-        convolve: A custom operator: u, the spectrum, d, gate_in, gate_out, reverse, size and layout in.
+        convolve: A custom operator on u, spectrum, d, gate_in, gate_out, reverse, size and layout.
     """
 
     def differentiate(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

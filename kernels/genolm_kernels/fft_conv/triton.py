@@ -30,8 +30,10 @@ from genolm_kernels.fft_conv.tiles import Gradients, Sequences
 
 EXACT, FAST = "tf32x3", "tf32"  # for float32, and for half precision
 MOST_ROWS = 64  # of a product that one program makes
-COLUMNS = 64  # of it: positions and channels, or channels
-TERMS = 16  # of its sums, that are read at a time
+COLUMNS = 64  # of it: positions and channels
+FEWER_COLUMNS = 32  # where a program keeps two parts of two factors: channels
+TERMS = {EXACT: 16, FAST: 32}  # of its sums, that are read at a time
+LAUNCH = {"num_warps": 4, "num_stages": 2}
 
 
 def triton_fft_conv(
@@ -187,6 +189,10 @@ def _side(x: Tensor) -> Side:
     return Side(x, x.stride(0), x.stride(1))
 
 
+def _terms(side: int, precision: str) -> int:
+    return min(side, TERMS[precision])
+
+
 def _precision(*tensors: Tensor | None) -> str:
     exact = any(t is not None and t.dtype == torch.float32 for t in tensors)
     return EXACT if exact else FAST
@@ -215,7 +221,8 @@ def _spectrum(plan: Plan, x: Tensor, gate: Tensor | None, precision: str) -> Ten
             PRECISION=precision,
             ROWS=rows,
             COLUMNS=COLUMNS,
-            TERMS=TERMS,
+            TERMS=_terms(plan.n1, precision),
+            **LAUNCH,
         )
     return _along(plan, middle, None, None, conjugate=False, precision=precision)
 
@@ -236,7 +243,7 @@ def _along(
     if not x.numel():
         return out
     rows = min(n2, MOST_ROWS)
-    columns = min(COLUMNS, max(16, triton.next_power_of_2(channels)))
+    columns = FEWER_COLUMNS if channels > 16 else 16
     with torch.cuda.device_of(x):
         along[(n1 * (n2 // rows), triton.cdiv(channels, columns), batch)](
             x,
@@ -255,7 +262,8 @@ def _along(
             PRECISION=precision,
             ROWS=rows,
             COLUMNS=columns,
-            TERMS=TERMS,
+            TERMS=_terms(n2, precision),
+            **LAUNCH,
         )
     return out
 
@@ -292,7 +300,8 @@ def _leave(
             PRECISION=precision,
             ROWS=rows,
             COLUMNS=COLUMNS,
-            TERMS=TERMS,
+            TERMS=_terms(plan.n1, precision),
+            **LAUNCH,
         )
 
 
@@ -536,9 +545,8 @@ def leave(
 
 
 STEPS = ("x_batch", "x_step", "gate_batch", "gate_step", "other_batch", "other_step")
-TYPES = {name: "i32" for name in (*STEPS, "length", "channels")} | {
-    name: "*fp32" for name in ("first", "second", "factors", "spectrum_ptr", "d_ptr")
-}
+TABLES = ("first", "second", "factors", "spectrum_ptr", "d_ptr")
+TYPES = dict.fromkeys((*STEPS, "length", "channels"), "i32") | dict.fromkeys(TABLES, "*fp32")
 IO = ("x_ptr", "gate_ptr", "other_gate_ptr", "y_ptr", "other_ptr")
 
 
@@ -556,15 +564,22 @@ def compilations() -> list[Compilation]:
 
 
 def _listed(side: int, dtype: str, *, gates: bool) -> list[Compilation]:
+    precision = EXACT if dtype == "fp32" else FAST
     common = {
         "N1": side,
         "N2": side,
-        "PRECISION": EXACT if dtype == "fp32" else FAST,
+        "PRECISION": precision,
         "ROWS": min(side, MOST_ROWS),
         "COLUMNS": COLUMNS,
-        "TERMS": TERMS,
+        "TERMS": _terms(side, precision),
     }
-    row = common | {"BACK": True, "SPECTRUM": True, "SKIP": gates, "CONJUGATE": True}
+    row = common | {
+        "COLUMNS": FEWER_COLUMNS,
+        "BACK": True,
+        "SPECTRUM": True,
+        "SKIP": gates,
+        "CONJUGATE": True,
+    }
     found = [
         _compilation(enter, common | {"GATE": gates}, {"x_ptr": f"*{dtype}"}, dtype),
         _compilation(along, row, {"x_ptr": "*fp32"}, dtype),
@@ -572,7 +587,7 @@ def _listed(side: int, dtype: str, *, gates: bool) -> list[Compilation]:
     ]
     if dtype == "fp32" and gates:
         flags = dict.fromkeys(("BACK", "SPECTRUM", "SKIP", "CONJUGATE"), False)
-        found.append(_compilation(along, common | flags, {"x_ptr": "*fp32"}, dtype))
+        found.append(_compilation(along, row | flags, {"x_ptr": "*fp32"}, dtype))
     return found
 
 
@@ -589,5 +604,6 @@ def _compilation(
         kernel=kernel,
         signature=signature,
         constants=constants,
+        **LAUNCH,
         aligned=tuple(name for name in signature if name != "length"),
     )

@@ -1,16 +1,25 @@
 """Selective scan, the recurrence of Mamba-1."""
 
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
-import torch
 from torch import Tensor
 
 from genolm_kernels._backend import Backend, choose, never, not_on_cpu
+from genolm_kernels._triton import automatic, unavailable
 from genolm_kernels.selective_scan.checks import check_call
 from genolm_kernels.selective_scan.cpu import cpu
 from genolm_kernels.selective_scan.reference import reference
+from genolm_kernels.selective_scan.triton_plan import refuses
+
+
+def _triton(*args: Any) -> tuple[Tensor, Tensor]:
+    from genolm_kernels.selective_scan.triton import triton_selective_scan
+
+    return triton_selective_scan(*args)
+
 
 BACKENDS: tuple[Backend[tuple[Tensor, Tensor]], ...] = (
+    Backend("triton", _triton, refuses, unavailable, automatic),
     Backend("cpu", cpu, not_on_cpu, never),
     Backend("reference", reference, never, never),
 )

@@ -14,7 +14,6 @@ import triton.language as tl
 
 from genolm_kernels.selective_scan.triton_kernels import (
     COUNTS,
-    LN_2,
     LOG2_E,
     _base,
     _below,
@@ -31,6 +30,8 @@ from genolm_kernels.selective_scan.triton_kernels import (
     _tile_offsets,
     _vector,
 )
+
+LN_2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit

@@ -7,7 +7,7 @@ from genolm_kernels.selective_scan import triton_plan
 from genolm_kernels.selective_scan.triton_backward import backward, chunk_adjoints
 from genolm_kernels.selective_scan.triton_kernels import carry, chunk_ends, forward
 from genolm_kernels.selective_scan.triton_launch import CARRY_AHEAD, CARRY_BLOCK
-from genolm_kernels.selective_scan.triton_plan import TILE, Plan
+from genolm_kernels.selective_scan.triton_plan import Plan
 
 TYPES = ("fp32", "bf16", "fp16")
 # In the inputs' type; other tensors are float32, as models keep them under mixed precision.
@@ -60,7 +60,7 @@ def _kernels(
         "B_FIXED": fixed,
         "C_FIXED": fixed,
         "SOFTPLUS": softplus,
-        "T": TILE,
+        "T": plan.tile,
         **dict.fromkeys(lacking | LACKING),
     }
     form = "".join(word for word, has in (("fixed ", fixed), ("grouped ", grouped)) if has)

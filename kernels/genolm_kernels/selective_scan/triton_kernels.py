@@ -24,7 +24,6 @@ import triton
 import triton.language as tl
 
 LOG2_E = tl.constexpr(1.4426950408889634)
-LN_2 = tl.constexpr(0.6931471805599453)
 # A count of one would be taken for a constant, and kernels compiled for it anew.
 COUNTS = ["batch", "length", "chunks", "reverse", "B_repeats", "C_repeats"]
 
@@ -521,7 +520,7 @@ def forward(
     The program that owns a chunk walks along it in either direction; the first direction's
     outputs wait in `sums`, still in the cache, for the second's.
     """
-    block, chunk, sequence, _ = _place(DIRECTIONS)
+    block, chunk, sequence, _ = _place(1)  # which takes both directions
     shared = (z, sums, y, entries, kept, last)
     steps = (u_step, delta_step, B_step, C_step, z_step)
     starts = (

@@ -83,7 +83,7 @@ class Arguments:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.plan = Plan.of(call.ways)
+        self.plan = Plan.of(call.ways, call.z)
         plan, ways = self.plan, call.ways
         z = None if call.z is None else by_channel(call.z)
         self.tensors: dict[str, Tensor | None] = {"A": states_first([w.A for w in ways]), "z": z}
@@ -148,7 +148,7 @@ class Arguments:
             return initial
         ends = self.states(plan.batch, plan.chunks)
         sums = ends.new_empty(*ends.shape[:3], plan.channels)
-        self.run(kernel, plan.directions, T=triton_plan.TILE, ends=ends, sums=sums, **own)
+        self.run(kernel, plan.directions, ends=ends, sums=sums, **own)
         blocks = ceil_div(plan.states * plan.channels, CARRY_BLOCK)
         carry[(blocks * plan.batch * plan.directions,)](
             ends=ends,
@@ -225,7 +225,6 @@ def run_forward(call: Call, keep: bool) -> tuple[Tensor, Tensor, Kept]:
                 entries=entries,
                 kept=states if keep else None,
                 last=last,
-                T=triton_plan.TILE,
                 SPAN=triton_plan.SPAN,
             )
     if sums is None or sums_shape == [0]:
@@ -256,7 +255,7 @@ def run_backward(
             entries = arguments.entries(chunk_adjoints, last_gradient, not call.reverse, dy=dy)
             plan = arguments.plan
             programs = plan.blocks * plan.chunks * plan.batch * plan.directions
-            pieces = triton_plan.SPAN // triton_plan.TILE * plan.padded * plan.block
+            pieces = triton_plan.SPAN // plan.tile * plan.padded * plan.block
             arguments.run(
                 backward,
                 plan.directions,
@@ -265,7 +264,6 @@ def run_backward(
                 entries=entries,
                 kept=kept.states,
                 scratch=dy.new_empty(programs * pieces, dtype=torch.float32),
-                T=triton_plan.TILE,
                 SPAN=triton_plan.SPAN,
                 **found,
             )

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from genolm_kernels._triton import INTERPRETED
+from genolm_kernels import _triton
 
 BLOCK = 32  # channels of a program: one warp for each 16 states
 STATES_OF_WARP = 16
 SPAN = 64  # steps between the states that the backward pass finds; 4 / SPAN * N bytes a channel
-TILE = 2  # steps taken at a time; with more of them the backward pass runs out of registers
+TILE_STATES = 32  # states of a channel, of all steps taken at a time: what registers hold
 PROGRAMS = 8  # that one multiprocessor runs at a time
 FEWEST_STEPS = 128  # of a chunk
 MOST_STATES = 128  # a program with more would need more registers than there are
 MOST_SEQUENCES = 65535  # of a grid's last axis
+LARGEST = 2**31 - 1
 MULTIPROCESSORS = 132  # where there is no device to ask
 
 
@@ -35,6 +36,22 @@ class Way(NamedTuple):
     C: Tensor
     D: Tensor | None
     delta_bias: Tensor | None
+
+
+def refuses(u: Tensor, delta: Tensor, A: Tensor, *others: object) -> str | None:
+    """The reason why a call with these arguments cannot run on Triton, or None.
+
+    Args:
+        u: Inputs (batch, length, d_inner).
+        delta: Step sizes (batch, length, d_inner).
+        A: State matrix (d_inner, d_state).
+        *others: The other arguments.
+    """
+    if A.shape[1] > MOST_STATES:
+        return f"it holds at most {MOST_STATES} states of a channel and was given {A.shape[1]}"
+    if u.shape[0] > MOST_SEQUENCES:
+        return f"it takes at most {MOST_SEQUENCES} sequences and was given {u.shape[0]}"
+    return _triton.refuses(u, delta, A, *others)
 
 
 def ceil_div(count: int, size: int) -> int:
@@ -68,6 +85,17 @@ def chunk_size(programs: int, length: int, multiprocessors: int) -> int:
     return max(ceil_div(FEWEST_STEPS, SPAN), ceil_div(spans, chunks)) * SPAN
 
 
+def most_positions(ways: Sequence[Way], z: Tensor | None) -> int:
+    """Of a chunk, within which kernels count elements in 32 bits; a multiple of SPAN."""
+    u, A = ways[0].u, ways[0].A
+    tensors = [tensor for way in ways for tensor in (way.u, way.delta, way.B, way.C)]
+    steps = [
+        tensor.stride(1) for tensor in (*tensors, z) if tensor is not None and tensor.dim() > 2
+    ]
+    widest = max(*steps, u.shape[2], ceil_div(A.numel(), SPAN))
+    return LARGEST // widest // SPAN * SPAN
+
+
 @cache
 def multiprocessors(device: torch.device) -> int:
     """Of the device; a usual number where it is interpreted."""
@@ -99,7 +127,7 @@ class Plan:
     size: int
 
     @classmethod
-    def of(cls, ways: Sequence[Way]) -> "Plan":
+    def of(cls, ways: Sequence[Way], z: Tensor | None) -> "Plan":
         """The plan for these shapes on this device."""
         way = ways[0]
         batch, length, channels = way.u.shape
@@ -107,6 +135,7 @@ class Plan:
         groups = math.lcm(*(matrix.shape[2] for matrix in matrices if matrix.dim() == 4))
         whole = cls(batch, length, channels, way.A.shape[1], groups, len(ways), length)
         size = chunk_size(whole.blocks * batch, length, multiprocessors(way.u.device))
+        size = min(size, most_positions(ways, z))
         return cls(batch, length, channels, way.A.shape[1], groups, len(ways), size)
 
     @property
@@ -118,7 +147,7 @@ class Plan:
     def block(self) -> int:
         """Channels of a program."""
         # Lanes without a channel cost nothing on a device, and as much as any in the interpreter.
-        return min(BLOCK, power_of_two(self.width)) if INTERPRETED else BLOCK
+        return min(BLOCK, power_of_two(self.width)) if _triton.INTERPRETED else BLOCK
 
     @property
     def padded(self) -> int:
@@ -129,6 +158,11 @@ class Plan:
     def warps(self) -> int:
         """Warps of a program that keeps states."""
         return max(1, self.padded // STATES_OF_WARP)
+
+    @property
+    def tile(self) -> int:
+        """Steps taken at a time."""
+        return 4 if 4 * self.padded <= TILE_STATES else 2
 
     @property
     def blocks(self) -> int:
@@ -151,6 +185,7 @@ class Plan:
             "N": self.states,
             "NP": self.padded,
             "BD": self.block,
+            "T": self.tile,
             "DIRECTIONS": self.directions,
             "GROUPED": self.groups > 1,
             "B_FIXED": ways[0].B.dim() == 2,

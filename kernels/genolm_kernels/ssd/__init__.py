@@ -112,7 +112,7 @@ def ssd(
     """
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or more, got {chunk_size}")
-    tensors = {"x": x, "dt": dt, "A": A, "B": B, "C": C, "D": D, "z": z}
+    tensors: dict[str, Tensor | None] = {"x": x, "dt": dt, "A": A, "B": B, "C": C, "D": D, "z": z}
     tensors |= {"dt_bias": dt_bias, "initial_state": initial_state}
     _check_shapes(tensors, x, B)
     args = (*tensors.values(), dt_softplus, chunk_size, reverse)

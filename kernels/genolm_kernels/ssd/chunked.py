@@ -51,7 +51,7 @@ class Steps:
         rates = call.A.double().view(layout.groups, 1, layout.heads)
         shape = (chunks, call.dt.shape[0], layout.chunk, *heads)
         raw = torch.empty(shape, dtype=torch.float64)
-        gather(call.dt.unflatten(-1, heads), span, raw)
+        gather(torch.unflatten(call.dt, -1, heads), span, raw)
         raw = raw.transpose(2, 3)
         if call.dt_bias is not None:
             raw += call.dt_bias.double().view(rates.shape)
@@ -134,14 +134,14 @@ class Work:
         shape = (-(-len(span) // layout.chunk), self.rows, layout.groups, layout.chunk)
         into = self.scratch.take(name, *shape, layout.heads * layout.headdim)
         by_head = layout.by_head(into).transpose(2, 3)
-        gather(source.unflatten(2, (layout.groups, layout.heads)), span, by_head)
+        gather(torch.unflatten(source, 2, (layout.groups, layout.heads)), span, by_head)
         return into
 
     def write_wide(self, wide: Tensor, span: range, target: Tensor) -> None:
         """The inverse of `read_wide`."""
         layout = self.layout
         by_head = layout.by_head(wide).transpose(2, 3)
-        scatter(by_head, span, target.unflatten(2, (layout.groups, layout.heads)))
+        scatter(by_head, span, torch.unflatten(target, 2, (layout.groups, layout.heads)))
 
     def states(self, tile: Tile, entry: Tensor) -> tuple[Tensor, Tensor]:
         """Carry the state through a tile.

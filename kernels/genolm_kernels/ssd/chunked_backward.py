@@ -234,7 +234,8 @@ class TileGradient:
         if "dt_bias" in found.sums:
             found.sums["dt_bias"] += draw.sum((0, 1, 3)).flatten()
         heads = (self.layout.groups, self.layout.heads)
-        scatter(draw.transpose(2, 3), self.tile.span, found.of["dt"][rows].unflatten(-1, heads))
+        into = torch.unflatten(found.of["dt"][rows], -1, heads)
+        scatter(draw.transpose(2, 3), self.tile.span, into)
 
     def _finish_inputs(
         self, gradient: Tensor, dstepped: Tensor, found: Gradients, rows: slice

@@ -139,11 +139,11 @@ class Layout:
 
     def by_head(self, wide: Tensor) -> Tensor:
         """View (..., J P) as (..., J, P)."""
-        return wide.unflatten(-1, (self.heads, self.headdim))
+        return torch.unflatten(wide, -1, (self.heads, self.headdim))
 
     def from_state(self, state: Tensor) -> Tensor:
         """View (batch, heads, headdim, d_state) as (batch, G, N, J, P)."""
-        return state.unflatten(1, (self.groups, self.heads)).movedim(-1, 2)
+        return torch.unflatten(state, 1, (self.groups, self.heads)).movedim(-1, 2)
 
     def to_state(self, state: Tensor) -> Tensor:
         """View (batch, G, N, J P) as (batch, heads, headdim, d_state)."""
@@ -172,7 +172,7 @@ def gather(source: Tensor, span: range, chunks: Tensor) -> None:
     whole, rest = divmod(len(span), size)
     cut = span.start + whole * size
     if whole:
-        pieces = source[:, span.start : cut].unflatten(1, (whole, size))
+        pieces = torch.unflatten(source[:, span.start : cut], 1, (whole, size))
         chunks[:whole].copy_(pieces.transpose(0, 1))
     if rest:
         chunks[whole, :, :rest].copy_(source[:, cut : span.stop])
@@ -185,7 +185,7 @@ def scatter(chunks: Tensor, span: range, target: Tensor) -> None:
     whole, rest = divmod(len(span), size)
     cut = span.start + whole * size
     if whole:
-        pieces = target[:, span.start : cut].unflatten(1, (whole, size))
+        pieces = torch.unflatten(target[:, span.start : cut], 1, (whole, size))
         pieces.copy_(chunks[:whole].transpose(0, 1))
     if rest:
         target[:, cut : span.stop].copy_(chunks[whole, :, :rest])

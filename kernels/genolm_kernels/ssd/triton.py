@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from genolm_kernels._triton import INTERPRETED, Compilation
-from genolm_kernels.ssd import triton_kernels as kernels
+from genolm_kernels.ssd import triton_backward, triton_kernels
 
 CARRIED = 64 if INTERPRETED else 256  # elements of the state that one program carries along
 GROUP = 4  # chunks whose loads wait for memory together
@@ -59,10 +59,10 @@ class Call(NamedTuple):
 
     def dense(self) -> "Call":
         """The same call with innermost axes that lie side by side in memory."""
-        return Call(
-            *(t if t is None or t.stride(-1) == 1 else t.contiguous() for t in self.tensors),
-            *self[9:],
+        values = (
+            t.contiguous() if isinstance(t, Tensor) and t.stride(-1) != 1 else t for t in self
         )
+        return Call._make(values)
 
 
 def triton_ssd(
@@ -205,9 +205,7 @@ class Tiles(NamedTuple):
         """The tiles for inputs of this type."""
         if INTERPRETED:
             return cls(SMALLEST, SMALLEST, SMALLEST)
-        if dtype == torch.bfloat16:
-            return cls(64, 64, 32)
-        return cls(32, 32, 16 if dtype == torch.float32 else 32)
+        return cls(64, 64, 32) if dtype == torch.bfloat16 else cls(32, 32, 16)
 
     def options(self, kernel: str) -> dict[str, int]:
         """Warps and stages of a kernel's programs, which change no result."""
@@ -270,7 +268,7 @@ class Launch:
     def _steps(self) -> None:
         call, per_place = self.call, (self.heads, self.chunks, self.chunk)
         self.sizes, self.high, self.low = (self._new(*per_place) for _ in range(3))
-        kernels.steps[(self.chunks, self.heads, self.batch)](
+        triton_kernels.steps[(self.chunks, self.heads, self.batch)](
             call.dt,
             self.bias,
             call.A,
@@ -288,7 +286,7 @@ class Launch:
         self.pairs = self._new(self.groups, self.chunks, self.chunk, self.chunk)
         tile = self._tile("pairs")
         del tile["P"], tile["P_BLOCKS"]
-        kernels.pairs[(self.chunks, self.groups, self.batch)](
+        triton_kernels.pairs[(self.chunks, self.groups, self.batch)](
             call.B,
             call.C,
             self.pairs,
@@ -304,7 +302,7 @@ class Launch:
         states = self._new(self.heads, self.chunks, self.size)
         tile = self._tile("collect")
         programs = self.heads * tile["P_BLOCKS"] * tile["N_BLOCKS"]
-        kernels.collect[(self.chunks, programs, self.batch)](
+        triton_kernels.collect[(self.chunks, programs, self.batch)](
             x,
             matrix,
             self.sizes,
@@ -326,7 +324,7 @@ class Launch:
     def _carry(self, states: Tensor, start: Tensor | None, end: Tensor, entries: Tensor) -> Tensor:
         backward = entries is not states
         across = self._new(self.heads, self.chunks, self.carriers if backward else 0)
-        kernels.carry[(self.carriers, self.heads, self.batch)](
+        triton_kernels.carry[(self.carriers, self.heads, self.batch)](
             states,
             entries,
             self.high,
@@ -356,7 +354,7 @@ class Launch:
         Given dy and dz, write the gradient of what was gated to y, and that of the gate to dz.
         """
         call, tile = self.call, self._tile("outputs")
-        kernels.outputs[(self.chunks, self.heads * tile["P_BLOCKS"], self.batch)](
+        triton_kernels.outputs[(self.chunks, self.heads * tile["P_BLOCKS"], self.batch)](
             call.x,
             self.gate,
             call.C,
@@ -407,7 +405,7 @@ class Launch:
         call, tile = self.call, self._tile("inputs")
         dx = call.x.new_empty(call.x.shape)
         parts = self._new(self.heads, self.chunks, tile["P_BLOCKS"], 4, self.chunk)
-        kernels.inputs[(self.chunks, self.heads * tile["P_BLOCKS"], self.batch)](
+        triton_backward.inputs[(self.chunks, self.heads * tile["P_BLOCKS"], self.batch)](
             call.x,
             dy,
             call.B,
@@ -439,7 +437,7 @@ class Launch:
         del tile["N"], tile["N_BLOCKS"]
         ddt = call.dt.new_empty(call.dt.shape)
         sums = self._new(self.heads, self.chunks, len(SUMS))
-        kernels.rates[(self.chunks, self.heads, self.batch)](
+        triton_backward.rates[(self.chunks, self.heads, self.batch)](
             call.x,
             dy,
             call.dt,
@@ -472,7 +470,7 @@ class Launch:
     def _matrices(self, dy: Tensor, exits: Tensor) -> dict[str, Tensor]:
         call, tile = self.call, self._tile("matrices")
         dB, dC = (matrix.new_empty(matrix.shape) for matrix in (call.B, call.C))
-        kernels.matrices[(self.chunks, self.groups * tile["N_BLOCKS"], self.batch)](
+        triton_backward.matrices[(self.chunks, self.groups * tile["N_BLOCKS"], self.batch)](
             call.x,
             dy,
             call.B,
@@ -498,23 +496,26 @@ class Launch:
 
 
 def compilations() -> list[Compilation]:
-    """Every kernel with heads and states of up to 64 in every type; some variants in one type."""
+    """Every kernel in every type; variants of some in one type.
+
+    Numbers of blocks and heads are left out: they change no instruction but a loop's bound.
+    """
     found = [_compilation("carry", "fp32", BACKWARD=way) for way in (False, True)]
     for dtype in ("fp32", "bf16", "fp16"):
         found += [_compilation("steps", dtype, SOFTPLUS=True), _compilation("pairs", dtype)]
         found += [_compilation("collect", dtype, BACKWARD=way) for way in (False, True)]
         found += [_compilation("outputs", dtype, GATED=True, BACKWARD=w) for w in (False, True)]
-        found += [_compilation(name, dtype) for name in MANY_TILES]
+        found += [_compilation(name, dtype, 2) for name in MANY_TILES]
     found += [
         _compilation("steps", "bf16", SOFTPLUS=False),
         _compilation("outputs", "bf16", GATED=False, BACKWARD=False),
     ]
-    found += [_compilation(name, dtype, 2) for name in MANY_TILES for dtype in ("fp32", "bf16")]
+    found += [_compilation(name, "bf16") for name in MANY_TILES]
     return found
 
 
 def _compilation(name: str, dtype: str, blocks: int = 1, **options: bool) -> Compilation:
-    kernel = getattr(kernels, name)
+    kernel = getattr(triton_backward if name in MANY_TILES else triton_kernels, name)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
     tiles = Tiles.of(kind)
     block = tiles.block_of(name)

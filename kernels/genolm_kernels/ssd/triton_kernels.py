@@ -1,4 +1,4 @@
-"""The Triton kernels of state-space duality: matrix products within chunks and between them.
+"""Triton kernels of state-space duality: matrix products within chunks and between them.
 
     steps       step sizes, and the sums of their log2 decays within each chunk
     pairs       S = C Bᵀ of each chunk and group
@@ -6,9 +6,6 @@
     carry       the states before the chunks, one after the other; backwards, against the scan
     outputs     y = (S ∘ decay) x̃ + (decay) C h, with x̃ = dt x; backwards, gradients of the gate
                 and of what it was applied to
-    inputs      gradient of x
-    rates       gradient of dt, and the parts of those of A, D and dt_bias
-    matrices    gradients of B and C, summed over the heads of a group
 
 Sums of log decays are pairs of float32, high and low: their difference is what is exponentiated,
 and one float32 would lose what a large step leaves of the small ones after it. Every program writes
@@ -25,7 +22,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
-def _softplus(x):
+def softplus(x):
     """log(1 + exp(x)), to the last bits where it is small too."""
     small = tl.exp2(-tl.abs(x) * LOG2_E)
     lost = (1.0 + small) - 1.0
@@ -36,7 +33,8 @@ def _softplus(x):
 
 
 @triton.jit
-def _dot(left, right, KIND: tl.constexpr):
+def multiply(left, right, KIND: tl.constexpr):
+    """Matrix product in float32, of factors rounded as KIND says."""
     if KIND == "bf16":
         return tl.dot(left.to(tl.bfloat16), right.to(tl.bfloat16))
     else:
@@ -44,7 +42,7 @@ def _dot(left, right, KIND: tl.constexpr):
 
 
 @triton.jit
-def _places(chunk, length, last, sign, Q: tl.constexpr):
+def find_places(chunk, length, last, sign, Q: tl.constexpr):
     """A chunk's first position in memory, its places from there, and which of them there are.
 
     Tiles are addressed from a wide scalar by narrow offsets, which saves registers.
@@ -54,27 +52,28 @@ def _places(chunk, length, last, sign, Q: tl.constexpr):
 
 
 @triton.jit
-def _read(pointer, rows, row, columns, inside, present):
+def read(pointer, rows, row, columns, inside, present):
     """(rows, columns) in float32, zero where there is nothing."""
     place = rows[:, None] * row + columns[None, :]
     return tl.load(pointer + place, inside[:, None] & present[None, :], other=0.0).to(tl.float32)
 
 
 @triton.jit
-def _write(pointer, rows, row, columns, inside, present, values):
+def write(pointer, rows, row, columns, inside, present, values):
+    """Store (rows, columns) in the type of the memory, where there are any."""
     place = rows[:, None] * row + columns[None, :]
     mask = inside[:, None] & present[None, :]
     tl.store(pointer + place, values.to(pointer.dtype.element_ty), mask)
 
 
 @triton.jit
-def _until_end(high_ptr, low_ptr, high, low, Q: tl.constexpr):
+def until_end(high_ptr, low_ptr, high, low, Q: tl.constexpr):
     """Decay from each place to the chunk's end."""
     return tl.exp2((tl.load(high_ptr + Q - 1) - high) + (tl.load(low_ptr + Q - 1) - low))
 
 
 @triton.jit
-def _decays(high, low, Q: tl.constexpr):
+def find_decays(high, low, Q: tl.constexpr):
     """Decay from place j to place i (Q, Q), zero where j is later."""
     between = (high[:, None] - high[None, :]) + (low[:, None] - low[None, :])
     q = tl.arange(0, Q)
@@ -101,13 +100,13 @@ def steps(
 ):
     """Step sizes and sums of log2 decays of one chunk of one head."""
     chunk, head, sequence = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    first, places, inside = _places(chunk, length, last, sign, Q)
+    first, places, inside = find_places(chunk, length, last, sign, Q)
     dt_ptr += sequence * dt_batch + first * dt_row + head
     dt = tl.load(dt_ptr + places * dt_row, inside, other=0.0)
     dt = dt.to(tl.float32)
     dt += tl.load(bias_ptr + head, head < bias_heads, other=0.0).to(tl.float32)
     if SOFTPLUS:
-        dt = _softplus(dt)
+        dt = softplus(dt)
     # Steps of size zero leave states as they are: that is what places past the end do.
     dt = tl.where(inside, dt, 0.0)
     rate = tl.load(A_ptr + head).to(tl.float32) * LOG2_E
@@ -142,15 +141,15 @@ def pairs(
 ):
     """S = C Bᵀ of one chunk of one group."""
     chunk, group, sequence = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    first, places, inside = _places(chunk, length, last, sign, Q)
+    first, places, inside = find_places(chunk, length, last, sign, Q)
     B_ptr += sequence * B_batch + first * B_row + group * B_group
     C_ptr += sequence * C_batch + first * C_row + group * C_group
     total = tl.zeros((Q, Q), tl.float32)
     for block in range(N_BLOCKS):
         n = block * N + tl.arange(0, N)
-        B = _read(B_ptr, places, B_row, n, inside, n < d_state)
-        C = _read(C_ptr, places, C_row, n, inside, n < d_state)
-        total += _dot(C, tl.trans(B), KIND)
+        B = read(B_ptr, places, B_row, n, inside, n < d_state)
+        C = read(C_ptr, places, C_row, n, inside, n < d_state)
+        total += multiply(C, tl.trans(B), KIND)
     q = tl.arange(0, Q)
     S_ptr += ((sequence * tl.num_programs(1) + group) * tl.num_programs(0) + chunk) * Q * Q
     tl.store(S_ptr + q[:, None] * Q + q[None, :], total)
@@ -191,25 +190,25 @@ def collect(
     n = program % N_BLOCKS * N + tl.arange(0, N)
     heads = tl.num_programs(1) // (P_BLOCKS * N_BLOCKS)
     row = (sequence * heads + head) * tl.num_programs(0) + chunk
-    first, places, inside = _places(chunk, length, last, sign, Q)
+    first, places, inside = find_places(chunk, length, last, sign, Q)
     q = tl.arange(0, Q)
     high_ptr += row * Q
     low_ptr += row * Q
     high = tl.load(high_ptr + q)
 
     x_ptr += sequence * x_batch + first * x_row + head * x_head
-    x = _read(x_ptr, places, x_row, p, inside, p < headdim)
+    x = read(x_ptr, places, x_row, p, inside, p < headdim)
     if BACKWARD:
         weight = tl.exp2(high)
     else:
-        weight = _until_end(high_ptr, low_ptr, high, tl.load(low_ptr + q), Q)
+        weight = until_end(high_ptr, low_ptr, high, tl.load(low_ptr + q), Q)
         weight *= tl.load(sizes_ptr + row * Q + q)
     matrix_ptr += sequence * matrix_batch + first * matrix_row
     matrix_ptr += head // heads_of_group * matrix_group
-    matrix = _read(matrix_ptr, places, matrix_row, n, inside, n < d_state)
-    state = _dot(tl.trans(x * weight[:, None]), matrix, KIND)
+    matrix = read(matrix_ptr, places, matrix_row, n, inside, n < d_state)
+    state = multiply(tl.trans(x * weight[:, None]), matrix, KIND)
     states_ptr += row * headdim * d_state
-    _write(states_ptr, p, d_state, n, p < headdim, n < d_state, state)
+    write(states_ptr, p, d_state, n, p < headdim, n < d_state, state)
 
 
 @triton.jit
@@ -268,7 +267,7 @@ def carry(
 
 
 @triton.jit
-def _from_states(
+def from_states(
     matrix_ptr,
     states_ptr,
     places,
@@ -287,9 +286,9 @@ def _from_states(
     total = tl.zeros((Q, P), tl.float32)
     for block in range(N_BLOCKS):
         n = block * N + tl.arange(0, N)
-        matrix = _read(matrix_ptr, places, matrix_row, n, inside, n < d_state)
-        states = _read(states_ptr, p, d_state, n, p < headdim, n < d_state)
-        total += _dot(matrix, tl.trans(states), KIND)
+        matrix = read(matrix_ptr, places, matrix_row, n, inside, n < d_state)
+        states = read(states_ptr, p, d_state, n, p < headdim, n < d_state)
+        total += multiply(matrix, tl.trans(states), KIND)
     return total
 
 
@@ -342,276 +341,33 @@ def outputs(
     group, groups = head // heads_of_group, heads // heads_of_group
     p = program % P_BLOCKS * P + tl.arange(0, P)
     row = (sequence * heads + head) * chunks + chunk
-    first, places, inside = _places(chunk, length, last, sign, Q)
+    first, places, inside = find_places(chunk, length, last, sign, Q)
     q = tl.arange(0, Q)
     high = tl.load(high_ptr + row * Q + q)
     low = tl.load(low_ptr + row * Q + q)
 
     C_ptr += sequence * C_batch + first * C_row + group * C_group
     entries_ptr += row * headdim * d_state
-    y = _from_states(
+    y = from_states(
         C_ptr, entries_ptr, places, inside, p, headdim, d_state, C_row, KIND, Q, P, N, N_BLOCKS
     )
     y *= tl.exp2(high)[:, None]
     S_ptr += ((sequence * groups + group) * chunks + chunk) * Q * Q
-    within = tl.load(S_ptr + q[:, None] * Q + q[None, :]) * _decays(high, low, Q)
+    within = tl.load(S_ptr + q[:, None] * Q + q[None, :]) * find_decays(high, low, Q)
     x_ptr += sequence * x_batch + first * x_row + head * x_head
-    x = _read(x_ptr, places, x_row, p, inside, p < headdim)
-    y += _dot(within, x * tl.load(sizes_ptr + row * Q + q)[:, None], KIND)
+    x = read(x_ptr, places, x_row, p, inside, p < headdim)
+    y += multiply(within, x * tl.load(sizes_ptr + row * Q + q)[:, None], KIND)
     y += tl.load(D_ptr + head, head < D_heads, other=0.0).to(tl.float32) * x
     width = heads * headdim
     own = ((sequence * length + first) * heads + head) * headdim
     if GATED:
         z_ptr += sequence * z_batch + first * z_row + head * z_head
-        z = _read(z_ptr, places, z_row, p, inside, p < headdim)
+        z = read(z_ptr, places, z_row, p, inside, p < headdim)
         sigmoid = tl.sigmoid(z)
         if BACKWARD:
-            dy = _read(dy_ptr + own, places, width, p, inside, p < headdim)
+            dy = read(dy_ptr + own, places, width, p, inside, p < headdim)
             dz = dy * y * (sigmoid + z * sigmoid * (1.0 - sigmoid))
-            _write(dz_ptr + own, places, width, p, inside, p < headdim, dz)
+            write(dz_ptr + own, places, width, p, inside, p < headdim, dz)
             y = dy
         y *= z * sigmoid
-    _write(y_ptr + own, places, width, p, inside, p < headdim, y)
-
-
-@triton.jit
-def inputs(
-    x_ptr,
-    dy_ptr,
-    B_ptr,
-    C_ptr,
-    D_ptr,
-    S_ptr,
-    sizes_ptr,
-    high_ptr,
-    low_ptr,
-    entries_ptr,
-    exits_ptr,
-    dx_ptr,
-    parts_ptr,
-    length,
-    heads_of_group,
-    headdim,
-    d_state,
-    x_batch,
-    x_row,
-    x_head,
-    B_batch,
-    B_row,
-    B_group,
-    C_batch,
-    C_row,
-    C_group,
-    D_heads,
-    last,
-    sign,
-    KIND: tl.constexpr,
-    Q: tl.constexpr,
-    P: tl.constexpr,
-    N: tl.constexpr,
-    P_BLOCKS: tl.constexpr,
-    N_BLOCKS: tl.constexpr,
-):
-    """Gradient of x in one chunk of one block of one head, and four sums over the block.
-
-    The sums of each place are what comes to it from before the chunk, what leaves it to after the
-    chunk, the gradient of its step size as a factor, and that of its skip.
-    """
-    chunk, program, sequence = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    chunks = tl.num_programs(0)
-    head, heads = program // P_BLOCKS, tl.num_programs(1) // P_BLOCKS
-    group, groups = head // heads_of_group, heads // heads_of_group
-    p = program % P_BLOCKS * P + tl.arange(0, P)
-    present = p < headdim
-    row = (sequence * heads + head) * chunks + chunk
-    first, places, inside = _places(chunk, length, last, sign, Q)
-    q = tl.arange(0, Q)
-    high = tl.load(high_ptr + row * Q + q)
-    low = tl.load(low_ptr + row * Q + q)
-    sizes = tl.load(sizes_ptr + row * Q + q)
-    own = ((sequence * length + first) * heads + head) * headdim
-    width = heads * headdim
-    parts_ptr += (row * P_BLOCKS + program % P_BLOCKS) * 4 * Q
-
-    x_ptr += sequence * x_batch + first * x_row + head * x_head
-    x = _read(x_ptr, places, x_row, p, inside, present)
-    dy = _read(dy_ptr + own, places, width, p, inside, present)
-    C_ptr += sequence * C_batch + first * C_row + group * C_group
-    entries_ptr += row * headdim * d_state
-    arriving = _from_states(
-        C_ptr, entries_ptr, places, inside, p, headdim, d_state, C_row, KIND, Q, P, N, N_BLOCKS
-    )
-    tl.store(parts_ptr + q, tl.sum(arriving * dy, 1) * tl.exp2(high))
-
-    B_ptr += sequence * B_batch + first * B_row + group * B_group
-    exits_ptr += row * headdim * d_state
-    dstepped = _from_states(
-        B_ptr, exits_ptr, places, inside, p, headdim, d_state, B_row, KIND, Q, P, N, N_BLOCKS
-    )
-    dstepped *= _until_end(high_ptr + row * Q, low_ptr + row * Q, high, low, Q)[:, None]
-    tl.store(parts_ptr + Q + q, tl.sum(dstepped * x, 1) * sizes)
-    S_ptr += ((sequence * groups + group) * chunks + chunk) * Q * Q
-    within = tl.load(S_ptr + q[:, None] * Q + q[None, :]) * _decays(high, low, Q)
-    dstepped += _dot(tl.trans(within), dy, KIND)
-    tl.store(parts_ptr + 2 * Q + q, tl.sum(dstepped * x, 1))
-    tl.store(parts_ptr + 3 * Q + q, tl.sum(dy * x, 1))
-    D = tl.load(D_ptr + head, head < D_heads, other=0.0).to(tl.float32)
-    dx = dstepped * sizes[:, None] + D * dy
-    _write(dx_ptr + own, places, width, p, inside, present, dx)
-
-
-@triton.jit
-def rates(
-    x_ptr,
-    dy_ptr,
-    dt_ptr,
-    bias_ptr,
-    A_ptr,
-    S_ptr,
-    sizes_ptr,
-    high_ptr,
-    low_ptr,
-    parts_ptr,
-    across_ptr,
-    ddt_ptr,
-    sums_ptr,
-    length,
-    heads_of_group,
-    headdim,
-    across_blocks,
-    x_batch,
-    x_row,
-    x_head,
-    dt_batch,
-    dt_row,
-    bias_heads,
-    last,
-    sign,
-    SOFTPLUS: tl.constexpr,
-    KIND: tl.constexpr,
-    Q: tl.constexpr,
-    P: tl.constexpr,
-    P_BLOCKS: tl.constexpr,
-    ACROSS: tl.constexpr,
-):
-    """Gradient of dt in one chunk of one head, and its parts of those of A, D and dt_bias."""
-    chunk, head, sequence = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    chunks, heads = tl.num_programs(0), tl.num_programs(1)
-    group, groups = head // heads_of_group, heads // heads_of_group
-    row = (sequence * heads + head) * chunks + chunk
-    first, places, inside = _places(chunk, length, last, sign, Q)
-    q = tl.arange(0, Q)
-    sizes = tl.load(sizes_ptr + row * Q + q)
-    x_ptr += sequence * x_batch + first * x_row + head * x_head
-    own = ((sequence * length + first) * heads + head) * headdim
-
-    parts_ptr += row * P_BLOCKS * 4 * Q + q
-    arriving, leaving = tl.zeros((Q,), tl.float32), tl.zeros((Q,), tl.float32)
-    dsizes, dskip = tl.zeros((Q,), tl.float32), tl.zeros((Q,), tl.float32)
-    dpairs = tl.zeros((Q, Q), tl.float32)
-    for block in range(P_BLOCKS):
-        p = block * P + tl.arange(0, P)
-        x = _read(x_ptr, places, x_row, p, inside, p < headdim)
-        dy = _read(dy_ptr + own, places, heads * headdim, p, inside, p < headdim)
-        dpairs += _dot(dy, tl.trans(x * sizes[:, None]), KIND)
-        arriving += tl.load(parts_ptr + block * 4 * Q)
-        leaving += tl.load(parts_ptr + block * 4 * Q + Q)
-        dsizes += tl.load(parts_ptr + block * 4 * Q + 2 * Q)
-        dskip += tl.load(parts_ptr + block * 4 * Q + 3 * Q)
-
-    # What passes the decay of place t: from the places before it to itself and later ones.
-    S_ptr += ((sequence * groups + group) * chunks + chunk) * Q * Q
-    high = tl.load(high_ptr + row * Q + q)
-    low = tl.load(low_ptr + row * Q + q)
-    dpairs *= tl.load(S_ptr + q[:, None] * Q + q[None, :]) * _decays(high, low, Q)
-    below = tl.cumsum(dpairs, 0, reverse=True)
-    passing = tl.sum(tl.where(q[None, :] < q[:, None], below, 0.0), 1)
-    passing += tl.cumsum(arriving, 0, reverse=True) + tl.cumsum(leaving, 0) - leaving
-    c = tl.arange(0, ACROSS)
-    across = tl.load(across_ptr + row * across_blocks + c, c < across_blocks, other=0.0)
-    passing += tl.sum(across, 0)
-
-    ddt = dsizes + passing * tl.load(A_ptr + head).to(tl.float32)
-    if SOFTPLUS:
-        dt_ptr += sequence * dt_batch + first * dt_row + head
-        raw = tl.load(dt_ptr + places * dt_row, inside, other=0.0)
-        bias = tl.load(bias_ptr + head, head < bias_heads, other=0.0).to(tl.float32)
-        ddt *= tl.sigmoid(raw.to(tl.float32) + bias)
-    ddt = tl.where(inside, ddt, 0.0)
-    ddt_ptr += (sequence * length + first) * heads + head
-    tl.store(ddt_ptr + places * heads, ddt.to(ddt_ptr.dtype.element_ty), inside)
-    tl.store(sums_ptr + row * 3, tl.sum(passing * sizes, 0))
-    tl.store(sums_ptr + row * 3 + 1, tl.sum(dskip, 0))
-    tl.store(sums_ptr + row * 3 + 2, tl.sum(ddt, 0))
-
-
-@triton.jit
-def matrices(
-    x_ptr,
-    dy_ptr,
-    B_ptr,
-    C_ptr,
-    sizes_ptr,
-    high_ptr,
-    low_ptr,
-    entries_ptr,
-    exits_ptr,
-    dB_ptr,
-    dC_ptr,
-    length,
-    headdim,
-    d_state,
-    x_batch,
-    x_row,
-    x_head,
-    B_batch,
-    B_row,
-    B_group,
-    C_batch,
-    C_row,
-    C_group,
-    last,
-    sign,
-    KIND: tl.constexpr,
-    Q: tl.constexpr,
-    P: tl.constexpr,
-    N: tl.constexpr,
-    HEADS: tl.constexpr,
-    P_BLOCKS: tl.constexpr,
-    N_BLOCKS: tl.constexpr,
-):
-    """Gradients of B and C of one chunk of one block of one group, over its HEADS heads."""
-    chunk, program, sequence = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
-    group, groups = program // N_BLOCKS, tl.num_programs(1) // N_BLOCKS
-    chunks, heads = tl.num_programs(0), groups * HEADS
-    n = program % N_BLOCKS * N + tl.arange(0, N)
-    first, places, inside = _places(chunk, length, last, sign, Q)
-    q = tl.arange(0, Q)
-    dB, dC = tl.zeros((Q, N), tl.float32), tl.zeros((Q, N), tl.float32)
-    dpairs = tl.zeros((Q, Q), tl.float32)
-    for step in range(HEADS * P_BLOCKS):
-        head = group * HEADS + step // P_BLOCKS
-        p = step % P_BLOCKS * P + tl.arange(0, P)
-        present = p < headdim
-        row = (sequence * heads + head) * chunks + chunk
-        high = tl.load(high_ptr + row * Q + q)
-        low = tl.load(low_ptr + row * Q + q)
-        values_ptr = x_ptr + sequence * x_batch + first * x_row + head * x_head
-        x = _read(values_ptr, places, x_row, p, inside, present)
-        x *= tl.load(sizes_ptr + row * Q + q)[:, None]
-        own = ((sequence * length + first) * heads + head) * headdim
-        dy = _read(dy_ptr + own, places, heads * headdim, p, inside, present)
-        states = row * headdim * d_state
-        entries = _read(entries_ptr + states, p, d_state, n, present, n < d_state)
-        dC += _dot(dy * tl.exp2(high)[:, None], entries, KIND)
-        exits = _read(exits_ptr + states, p, d_state, n, present, n < d_state)
-        until = _until_end(high_ptr + row * Q, low_ptr + row * Q, high, low, Q)
-        dB += _dot(x * until[:, None], exits, KIND)
-        dpairs += _dot(dy, tl.trans(x), KIND) * _decays(high, low, Q)
-    B_ptr += sequence * B_batch + first * B_row + group * B_group
-    C_ptr += sequence * C_batch + first * C_row + group * C_group
-    dC += _dot(dpairs, _read(B_ptr, places, B_row, n, inside, n < d_state), KIND)
-    dB += _dot(tl.trans(dpairs), _read(C_ptr, places, C_row, n, inside, n < d_state), KIND)
-    own = ((sequence * length + first) * groups + group) * d_state
-    _write(dB_ptr + own, places, groups * d_state, n, inside, n < d_state, dB)
-    _write(dC_ptr + own, places, groups * d_state, n, inside, n < d_state, dC)
+    write(y_ptr + own, places, width, p, inside, p < headdim, y)

@@ -71,7 +71,7 @@ def ssd_step(
             f"B must be ({batch}, groups, {d_state}) with groups that divide {heads} heads, "
             f"got {tuple(B.shape)}"
         )
-    tensors = {"state": state, "x": x, "dt": dt, "A": A, "B": B, "C": C}
+    tensors: dict[str, Tensor | None] = {"state": state, "x": x, "dt": dt, "A": A, "B": B, "C": C}
     tensors |= {"D": D, "z": z, "dt_bias": dt_bias}
     wanted = {
         "x": (batch, heads, headdim),
