@@ -10,7 +10,8 @@ class Shape:
     Attributes:
         batch: Sequences.
         length: Positions.
-        channels: d_inner of a scan (ssd has heads of 64 of them), those of one part of a gated convolution.
+        channels: d_inner of a scan, in heads of 64 for ssd; those of one part of a gated
+            convolution.
         inner: State size of a scan, width of a short filter; a long filter's is `length`.
         reference: Whether the reference is fast enough to be timed.
     """

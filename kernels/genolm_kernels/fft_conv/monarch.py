@@ -78,3 +78,10 @@ def _turns(part: Tensor, device: torch.device) -> Tensor:
     """exp(-2 pi i part) as (2, ...) in float32."""
     angle = -2 * math.pi * part
     return torch.stack([angle.cos(), angle.sin()]).to(device, torch.float32)
+
+
+def crossed(one: Tensor, other: Tensor) -> Tensor:
+    """Sum over sequences of one conj(other), all (batch, 2, n1, n2, channels)."""
+    re = (one[:, 0] * other[:, 0] + one[:, 1] * other[:, 1]).sum(0)
+    im = (one[:, 1] * other[:, 0] - one[:, 0] * other[:, 1]).sum(0)
+    return torch.stack([re, im]).unsqueeze(0)

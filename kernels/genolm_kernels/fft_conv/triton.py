@@ -23,7 +23,7 @@ from torch import Tensor
 
 from genolm_kernels._triton import Compilation
 from genolm_kernels.fft_conv import tiles
-from genolm_kernels.fft_conv.monarch import SIDES, Plan, plan_for
+from genolm_kernels.fft_conv.monarch import SIDES, Plan, crossed, plan_for
 from genolm_kernels.fft_conv.prepared import register_prepared_gradients
 from genolm_kernels.fft_conv.spectrum import RFFT, FilterSpectrum, compute_dtype, rfft_spectrum
 from genolm_kernels.fft_conv.tiles import Gradients, Sequences
@@ -338,18 +338,11 @@ def _backward(plan: Plan, x: Sequences, k: Tensor, dy: Tensor) -> Gradients:
         inner = back(inputs, conjugate=x.reverse)
         _leave(plan, inner, (dy, None), (d_out, None), precision)
     one, other = (inputs, outer) if x.reverse else (outer, inputs)
-    taps = _taps(plan, _crossed(one, other), min(length, len(k)), precision)
+    taps = _taps(plan, crossed(one, other), min(length, len(k)), precision)
     dk = torch.zeros_like(k)
     dk[:length] = taps
     dd = taps[0].to(torch.float32 if x.d is None else x.d.dtype, copy=True)
     return Gradients(du, dk, dd, d_in, d_out)
-
-
-def _crossed(one: Tensor, other: Tensor) -> Tensor:
-    """Sum over sequences of one conj(other), all (batch, 2, n1, n2, channels)."""
-    re = (one[:, 0] * other[:, 0] + one[:, 1] * other[:, 1]).sum(0)
-    im = (one[:, 1] * other[:, 0] - one[:, 0] * other[:, 1]).sum(0)
-    return torch.stack([re, im]).unsqueeze(0)
 
 
 def _taps(plan: Plan, spectrum: Tensor, count: int, precision: str) -> Tensor:

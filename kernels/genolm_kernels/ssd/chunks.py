@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genolm_kernels.ssd.reference import state_dtype
 
-TILE_ELEMENTS = 1 << 19  # of an input: a float32 buffer of 2 MiB; a dozen of them are in use
+TILE_ELEMENTS = 1 << 18  # of an input: a float32 buffer of 1 MiB, of which a dozen are in use
 LARGEST_CHUNK = 64  # the products within chunks grow with it, those with states shrink
 
 

@@ -46,7 +46,7 @@ def reference(
         y (batch, length, heads, headdim) in x's type, and the last state (batch, heads, headdim,
         d_state) in float32, or float64 where any input is.
     """
-    batch, length, heads, headdim = x.shape
+    batch, _, heads, headdim = x.shape
     dtype = state_dtype(x, dt, A, B, C, D, z, dt_bias, initial_state)
     sizes = step_sizes(dt, dt_bias, dt_softplus, dtype)
     inputs = x.to(dtype)
@@ -58,10 +58,12 @@ def reference(
         state = inputs.new_zeros(batch, heads, headdim, B.shape[-1])
     else:
         state = initial_state.to(dtype)
+    # Unbound at once: a slice for each step would fill a whole tensor each in the backward pass.
+    steps = list(zip(decay.unbind(1), added.unbind(1), C.unsqueeze(3).unbind(1), strict=True))
     outputs: list[Tensor] = []
-    for t in reversed(range(length)) if reverse else range(length):
-        state = decay[:, t] * state + added[:, t]
-        outputs.append((state * C[:, t, :, None]).sum(-1))
+    for decay_t, added_t, C_t in reversed(steps) if reverse else steps:
+        state = decay_t * state + added_t
+        outputs.append((state * C_t).sum(-1))
     y = torch.stack(outputs[::-1] if reverse else outputs, dim=1)
 
     if D is not None:
