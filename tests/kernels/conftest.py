@@ -163,7 +163,6 @@ def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
             "selective_scan.recurrence": {"SMALL_STEP": 60},
             "causal_conv1d.cpu": {"TILE_ELEMENTS": 60, "FEWEST_STEPS": 3},
             "fft_conv.tiles": {"TILE_ELEMENTS": 100, "FEWEST_CHANNELS": 2},
-            "fft_conv.packed": {"SPECTRUM_BYTES": 1},
         }
         for module, constants in sizes.items():
             for name, value in constants.items():

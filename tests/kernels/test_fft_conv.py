@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from genolm_kernels import fft_conv, prepare_filter
+from genolm_kernels.fft_conv import packed
 from genolm_kernels.fft_conv.spectrum import transform_size
 from genolm_kernels.native import library
 
@@ -79,6 +80,14 @@ def test_agrees_at_lengths_of_two_directions_and_on_shared_tiles(length, code, a
     gates = (length == 4099, length == 4099)
     inputs = make(1, length, 17, length, gates=gates)
     assert_agrees(fft_conv, inputs, dtype=torch.float32, backend="cpu", reverse=length == 5120)
+
+
+@pytest.mark.skipif(library() is None, reason="there is no compiled library")
+def test_spectra_of_a_few_filters_at_a_time_give_the_same_bits(monkeypatch):
+    inputs = make(channels=70)
+    wanted = fft_conv(**inputs, backend="cpu")
+    monkeypatch.setattr(packed, "SPECTRUM_BYTES", 1)
+    assert fft_conv(**inputs, backend="cpu").equal(wanted)
 
 
 @pytest.mark.parametrize("backend", ALL)

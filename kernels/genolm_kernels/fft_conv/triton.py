@@ -587,9 +587,7 @@ def _listed(side: int, dtype: str, *, gates: bool) -> list[Compilation]:
 def _compilation(
     kernel: Any, constants: dict[str, Any], inputs: dict[str, str], dtype: str
 ) -> Compilation:
-    io = dict.fromkeys(IO, f"*{dtype}")
-    middle = {"out_ptr": "*fp32"}
-    known = TYPES | io | middle | inputs
+    known = TYPES | dict.fromkeys(IO, f"*{dtype}") | {"out_ptr": "*fp32"} | inputs
     signature = {name: known[name] for name in kernel.arg_names if name in known}
     flags = [name.lower() for name, value in constants.items() if value is True]
     return Compilation(
