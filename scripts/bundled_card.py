@@ -21,8 +21,9 @@ tags: [genomics, dna, mamba, variant-effect]
 # {name}
 
 A causal Mamba (next base) of *Escherichia coli* 536, small enough to come with genolm:
-{parameters:,} parameters, {d_model} channels, {n_layer} layers, states of {d_state}, convolutions
-of {d_conv} bases. It is the unidirectional model of the Caduceus code (`bidirectional: false`).
+{parameters:,} parameters, {d_model} channels, {n_layer} layers, states of {d_state}, \
+convolutions of {d_conv} bases.
+It is the unidirectional model of the Caduceus code (`bidirectional: false`).
 
     genolm score variants.vcf.gz -r genome.fa.gz -m {name} -o scored.vcf.gz
     genolm embed genes.fa -m {name} -o embeddings
@@ -31,26 +32,31 @@ In Python, `genolm.load("{name}")` gives the model and its tokenizer.
 
 ## What it is for, and what it is not for
 
-It shows what half an hour of a laptop can do, and it is a starting point for classifiers of
-enterobacterial DNA with few labels. It has a sense of the reading frame of long *E. coli* genes:
-it mostly finds premature stops less likely than other changes of the same genes.
+It shows what {tokens_m:.0f} million bases of training on a CPU can do, and it is a starting point \
+for
+classifiers of enterobacterial DNA with few labels. It follows the reading frame of long *E. coli*
+genes: it mostly finds premature stops less likely than other changes of the same genes.
 
-- **Not for missense variants**: it does not find them less likely than synonymous ones (below).
+- **Not for missense variants**: it cannot tell them from synonymous ones (below).
 - **Not for eukaryotes**, nor for any genome unlike *E. coli*'s: it was trained on one genome.
 - Not for decisions about anyone's health or treatment. For research only.
 
 ## Training
 
-- Sequence: {accession}, {title}, {length:,} bp; {paper}. SHA-256 of the upper-case bases:
-  `{sha256}`. It comes with genolm (`genolm/demo/data`).
+- Sequence: {accession}, {title}, {length:,} bp;
+  {paper}. SHA-256 of the upper-case bases:
+  `{sha256}`.
+  It comes with genolm (`genolm/demo/data`).
 - Trained on bases 1 to 3,704,190 (75 %) of either strand, watched on the next 5 %; the last 20 %
   (from base 3,951,137) were held out. No annotation was used.
 - Recipe: `genolm recipes show ecoli_mamba` ({steps:,} steps, {tokens:,} bases read, that is
-  {epochs:.1f} times the training part). It took {minutes:.0f} minutes on 2 CPU cores that other
-  work shared.
-- Made {made} with {versions}. One seed, one run.
-- Weights: float16 in the file, float32 in use (SHA-256 `{weights}`). Held-out bits
-  per base: {float32:.6f} with the float32 weights of the run, {float16:.6f} with these.
+  {epochs:.1f} times the training part). It took {minutes:.0f} minutes on 2 CPU cores that \
+other work shared;
+  `recipes/README.md` has the time it takes one core. One seed, one run.
+- Made {made} with {versions}.
+- Weights: float16 in the file, float32 in use. Held-out bits per base: {float32:.6f} with the
+  float32 weights of the run, {float16:.6f} with these. SHA-256 of the file:
+  `{weights}`.
 
 ## Held-out bits per base
 
@@ -121,6 +127,7 @@ def card_text(name: str, training: Mapping[str, Any], result: Mapping[str, Any])
         sha256=contig.sha256,
         steps=training["steps"],
         tokens=training["tokens"],
+        tokens_m=training["tokens"] / 1e6,
         epochs=training["tokens"] / 3_704_190,
         minutes=training["seconds"] / 60,
         made=training["made"],
