@@ -8,7 +8,7 @@ COMPILED := $(wildcard kernels/genolm_kernels/native/source/*.[ch]) hatch_build.
 	kernels/genolm_kernels/native/compiler.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all lint format bench goals clean
 
 help:
 	@echo "make demo      the whole job on bundled DNA: pretrain, fine-tune, score (2 minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-all  the same with the slow tests"
 	@echo "make lint      ruff, mypy and the import contracts only"
 	@echo "make bench     time every kernel on every backend that runs here"
+	@echo "make goals     what the kernels are to reach on two CPU cores, and what they reach here"
 
 $(VENV)/pip.done:
 	$(PYTHON) -c 'import sys; sys.exit("genolm needs Python 3.11 or newer; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -51,6 +52,10 @@ format: $(VENV)/dev.done
 
 bench: $(VENV)/core.done
 	$(BIN)/python kernels/benchmarks/run.py
+
+goals: $(VENV)/core.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python kernels/benchmarks/goals.py
 
 clean:
 	rm -rf $(VENV) build dist
