@@ -80,7 +80,7 @@ def run_demo(folder: Path, *, quick: bool = False, restart: bool = False) -> lis
     few = QUICK_FINETUNE if quick else ()
     _step("1/4 pretrain a causal Mamba on E. coli 536", lambda: pretrain(recipe, restart=restart))
     _step("2/4 fine-tune it on coding against intergenic DNA", _finetune, folder, quick, restart)
-    _step("3/4 score stop-gain and synonymous variants", _score, folder)
+    _step("3/4 score stop-gain and synonymous variants", _score, folder, recipe.data.length)
     title = f"4/4 fine-tune {BUNDLED_MODEL}, and fresh weights, on {LABELS} labels"
     _step(title, lambda: finetune_few(folder, changes=few, restart=restart))
     language = read_json(folder / "pretrain" / "metrics.json")
@@ -129,7 +129,7 @@ def _finetune(folder: Path, quick: bool, restart: bool) -> None:
     finetune(recipe, restart=restart)
 
 
-def _score(folder: Path) -> None:
+def _score(folder: Path, window: int) -> None:
     models = {"demo": str(folder / "pretrain" / "model"), "bundled": BUNDLED_MODEL}
     for name, model in models.items():
         job = ScoringJob(
@@ -137,6 +137,7 @@ def _score(folder: Path) -> None:
             reference=str(folder / "data" / GENOME),
             model=model,
             output=str(folder / SCORED[name]),
+            window=window,  # the bundled model's own is longer: both are to see the same
             command="genolm demo",
         )
         say(f"{name}: {score_file(job).line()}")
