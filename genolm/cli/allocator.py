@@ -10,7 +10,7 @@ ENVIRONMENT_VARIABLE = "GENOLM_MALLOPT"
 # The parameters' numbers in malloc.h.
 _TRIM_THRESHOLD = -1
 _MMAP_MAX = -4
-_LARGEST = 2**31 - 1
+_NEVER = -1  # a number of bytes would be an int, and long sequences free more than 2 GiB at once
 
 
 def keep_freed_memory() -> bool:
@@ -24,7 +24,7 @@ def keep_freed_memory() -> bool:
     import ctypes
 
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, _LARGEST))
+    return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, _NEVER))
 
 
 def _is_gnu() -> bool:

@@ -8,7 +8,7 @@ from genolm.cli import allocator
 
 needs_gnu = pytest.mark.skipif(not allocator._is_gnu(), reason="only GNU's C library has this")
 
-# Prints how many MiB the process holds after it has freed an array of 200.
+# Prints how many MiB the process holds after it has freed an array of as many as it is told.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -16,16 +16,16 @@ import numpy
 import genolm.cli.main
 from genolm.cli.allocator import keep_freed_memory
 told = keep_freed_memory() if sys.argv[1] == "tell" else None
-array = numpy.ones(25 * 2**20)
+array = numpy.ones(int(sys.argv[2]) * 2**17)
 del array
 held = int(Path("/proc/self/statm").read_text().split()[1]) // 256
 print(told, held)
 """
 
 
-def held_after_freeing(how: str, **variables: str) -> tuple[str, int]:
+def held_after_freeing(how: str, mebibytes: int = 200, **variables: str) -> tuple[str, int]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how],
+        [sys.executable, "-c", PROGRAM, how, str(mebibytes)],
         capture_output=True,
         text=True,
         check=True,
@@ -40,6 +40,12 @@ def test_freed_memory_is_kept_once_the_command_line_says_so():
     told, held = held_after_freeing("tell")
     assert told == "True"
     assert held > 200
+
+
+@pytest.mark.slow
+@needs_gnu
+def test_more_than_an_int_of_bytes_is_kept_too():
+    assert held_after_freeing("tell", 2200)[1] > 2200
 
 
 @needs_gnu

@@ -139,12 +139,15 @@ def _scan_backward_fake(*args: Any) -> list[Tensor]:
 
 
 def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)  # the saved states' would be as large as they are
     ctx.mark_non_differentiable(*output[1:])
     ctx.delta_softplus = inputs[-2]
     ctx.save_for_backward(*inputs[: 2 * WIDTH + 1], *output[1:])
 
 
-def _differentiate(ctx: Any, dy: Tensor, *_: None) -> tuple[Any, ...]:
+def _differentiate(ctx: Any, dy: Tensor | None, *_: None) -> tuple[Any, ...]:
+    if dy is None:
+        return (None,) * (2 * WIDTH + 3)
     *tensors, states, sums = ctx.saved_tensors
     found = iter(_scan_backward(*tensors, ctx.delta_softplus, states, sums, dy))
     return (*(None if tensor is None else next(found) for tensor in tensors), None, None)
