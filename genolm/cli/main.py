@@ -9,10 +9,12 @@ from typer.exceptions import Abort, TyperException
 
 from genolm import __version__
 from genolm.cli.allocator import keep_freed_memory
+from genolm.cli.convert import convert
 from genolm.cli.demo import demo
 from genolm.cli.doctor import doctor
 from genolm.cli.embed import embed
 from genolm.cli.finetune import finetune
+from genolm.cli.info import info
 from genolm.cli.predict import predict
 from genolm.cli.pretrain import pretrain
 from genolm.cli.recipes import app as recipes
@@ -55,7 +57,9 @@ app.command("finetune")(finetune)
 app.command("predict")(predict)
 app.command("score")(score)
 app.command("embed")(embed)
+app.command("convert")(convert)
 app.add_typer(recipes, name="recipes")
+app.command("info")(info)
 app.command("doctor")(doctor)
 
 

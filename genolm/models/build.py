@@ -7,63 +7,13 @@ import torch
 
 from genolm.models.backbone import GenolmModel
 from genolm.models.families import FAMILIES
+from genolm.models.presets import PRESETS, SPECIAL_POSITIONS, preset_options
 from genolm.modules.options import read_number, reject_unknown
+
+__all__ = ["LABEL_OPTIONS", "PRESETS", "build_model", "preset_options"]
 
 # What transformers' base config takes that a recipe may well say.
 LABEL_OPTIONS = frozenset({"num_labels", "id2label", "label2id", "problem_type"})
-
-# Two more positions than bases, for the special tokens at the ends.
-SPECIAL_POSITIONS = 2
-
-
-def _hyenadna(n_layer: int, d_model: int, bases: int) -> dict[str, Any]:
-    sizes = {"n_layer": n_layer, "d_model": d_model, "max_seq_len": bases + SPECIAL_POSITIONS}
-    return {"family": "hyenadna", **sizes, "tie_word_embeddings": True}
-
-
-def _caduceus(n_layer: int, d_model: int) -> dict[str, Any]:
-    return {"family": "caduceus", "n_layer": n_layer, "d_model": d_model}
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "hyenadna-tiny-1k-seqlen": _hyenadna(2, 128, 1_024),
-    "hyenadna-tiny-1k-seqlen-d256": _hyenadna(2, 256, 1_024),
-    "hyenadna-tiny-16k-seqlen-d128": _hyenadna(2, 128, 16_384),
-    "hyenadna-small-32k-seqlen": _hyenadna(4, 256, 32_768),
-    "hyenadna-medium-160k-seqlen": _hyenadna(8, 256, 160_000),
-    "hyenadna-medium-450k-seqlen": _hyenadna(8, 256, 450_000),
-    "hyenadna-large-1m-seqlen": _hyenadna(8, 256, 1_000_000),
-    **{
-        f"caduceus-{kind}_seqlen-{length}_d_model-{d_model}_n_layer-{n_layer}": {
-            **_caduceus(n_layer, d_model),
-            "rcps": kind == "ps",
-        }
-        for kind in ("ph", "ps")
-        for length, d_model, n_layer in (
-            ("1k", 118, 4),
-            ("1k", 256, 4),
-            ("32k", 256, 8),
-            ("131k", 256, 16),
-        )
-    },
-}
-
-
-def preset_options(name: str) -> dict[str, Any]:
-    """Options of a published size.
-
-    Args:
-        name: Name of the preset, after the published folder.
-
-    Returns:
-        The options, with the family under "family".
-
-    Raises:
-        ValueError: If there is none of this name; the message lists them.
-    """
-    if name not in PRESETS:
-        raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
-    return dict(PRESETS[name])
 
 
 def build_model(family: str, task: str, options: Mapping[str, Any], *, seed: int) -> GenolmModel:

@@ -1,6 +1,7 @@
 """Where a model's files are: in a folder, in genolm itself, or on the Hugging Face hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -12,6 +13,7 @@ from genolm.errors import UsageError
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 WANTED = ("config.json", "tokenizer_config.json", "*.safetensors", *WEIGHTS)
+ORIGINAL = ("weights.ckpt", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
 def find_folder(path_or_name: str | Path) -> Path:
@@ -39,7 +41,33 @@ def find_folder(path_or_name: str | Path) -> Path:
             f"no model folder {path_or_name}; the models that come with genolm are"
             f" {bundled_names()}"
         )
-    return _check(_download(str(path_or_name)))
+    return _check(_download(str(path_or_name), WANTED))
+
+
+def find_original(source: str | Path) -> Path:
+    """Find a checkpoint to convert, downloading its folder if it is one of the hub's.
+
+    Args:
+        source: A folder, a checkpoint file, a model that comes with genolm, or "owner/name" on the
+            hub.
+
+    Returns:
+        The folder or file.
+
+    Raises:
+        UsageError: If there is no such thing.
+    """
+    path = Path(source)
+    if path.exists():
+        return path
+    if (bundled := bundled_models().get(str(source))) is not None:
+        return bundled
+    # Files end in letters, names on the hub rarely: a mistyped path is not asked for there.
+    if path.suffix in (".ckpt", ".pt", ".pth", ".bin", ".safetensors") or not HUB_ID.fullmatch(
+        str(source)
+    ):
+        raise UsageError(f"no checkpoint {source}")
+    return _download(str(source), (*WANTED, *ORIGINAL))
 
 
 def _check(folder: Path) -> Path:
@@ -49,15 +77,15 @@ def _check(folder: Path) -> Path:
         return folder
     if (folder / "weights.ckpt").exists():
         raise UsageError(
-            f"{folder} holds an original checkpoint (weights.ckpt): read it with "
-            "genolm.models.hyenadna.convert_hyenadna.convert_folder and save it as a new folder"
+            f"{folder} holds an original checkpoint: make a model folder of it with "
+            f"`genolm convert {folder} -o DIR`"
         )
     raise UsageError(f"{folder} has no weights (none of {', '.join(WEIGHTS)})")
 
 
-def _download(name: str) -> Path:
+def _download(name: str, wanted: Sequence[str]) -> Path:
     try:
-        return Path(snapshot_download(name, allow_patterns=list(WANTED)))
+        return Path(snapshot_download(name, allow_patterns=list(wanted)))
     except RepositoryNotFoundError as error:
         raise UsageError(
             f"no model folder {name}, and the hub has no model of that name"

@@ -59,16 +59,34 @@ def test_tensors_at_the_top_are_taken_where_there_is_no_state_dict(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["state_dict", "hyper_parameters"])
-def test_code_in_a_checkpoint_is_not_run(place, tmp_path):
+def test_a_checkpoint_that_asks_for_code_to_be_run_is_refused_and_nothing_runs(place, tmp_path):
     target = tmp_path / "run"
     state = {"state_dict": {"w": torch.ones(1)}, "hyper_parameters": {}}
     state[place]["bomb"] = Bomb(target)
     torch.save(state, tmp_path / "file.ckpt")
-    assert read_tensors(tmp_path / "file.ckpt").keys() == {"w"}
+    with pytest.raises(
+        InputError, match=r"file\.ckpt is refused: .*__builtin__\.exec.*nothing"
+    ) as told:
+        read_tensors(tmp_path / "file.ckpt")
+    assert "\n" not in str(told.value)
     assert not target.exists()
     # The same file does run its code in a reader that trusts it.
     torch.load(tmp_path / "file.ckpt", weights_only=False)
     assert target.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "posix.system", "subprocess.Popen", "importlib.import_module"]
+)
+def test_whatever_runs_commands_is_refused_by_name(name, tmp_path):
+    module, function = name.split(".")
+    # What a pickle says to call a global with a text: of protocol 0, as any reader takes it.
+    program = f"c{module}\n{function}\n(S'true'\ntR.".encode()
+    with zipfile.ZipFile(tmp_path / "file.ckpt", "w") as archive:
+        archive.writestr("file/data.pkl", program)
+        archive.writestr("file/version", "3")
+    with pytest.raises(InputError, match=f"refused: .*{name}"):
+        read_tensors(tmp_path / "file.ckpt")
 
 
 def test_bare_pickles_and_programs_are_refused(tmp_path):

@@ -13,8 +13,11 @@ from genolm.models.checkpoint import fill, read_tensors
 from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
 from genolm.models.hyenadna.modeling_hyenadna import HyenaDNAForCausalLM
 
-BACKBONE = re.compile(r"^(?:model\.|hyena\.)?backbone\.")
-HEAD = re.compile(r"^(?:model\.)?lm_head\.weight$")
+# Lightning, distributed training and torch.compile each put a name of theirs before all others.
+WRAPPERS = re.compile(r"^(?:(?:model|module|_orig_mod)\.)+")
+BACKBONE = re.compile(r"^(?:hyena\.)?backbone\.")
+HEADS = ("lm_head.weight", "score.weight")
+WORDS = "hyena.backbone.embeddings.word_embeddings.weight"
 # Checkpointed layers were wrapped once more where they were trained.
 WRAPPED = re.compile(r"\.(mixer|mlp)\.layer\.")
 REPEATED_SINE = re.compile(r"(.*\.implicit_filter)\.(?!1\.)\d+\.freq$")
@@ -44,6 +47,30 @@ NEUTRAL = {
     "activation": "id",
     "normalized": False,
 }
+
+PUBLISHED = (
+    "activation_freq",
+    "d_inner",
+    "d_model",
+    "emb_dim",
+    "embed_dropout",
+    "filter_order",
+    "hyena_dropout",
+    "hyena_filter_dropout",
+    "hyena_order",
+    "initializer_range",
+    "layer_norm_epsilon",
+    "max_seq_len",
+    "n_layer",
+    "num_inner_mlps",
+    "pad_token_id",
+    "pad_vocab_size_multiple",
+    "short_filter_order",
+    "train_freq",
+    "use_bias",
+    "vocab_size",
+)
+PUBLISHED_SHIFT = 0.05
 
 
 def convert_folder(folder: str | Path) -> HyenaDNAForCausalLM:
@@ -85,15 +112,35 @@ def convert_checkpoint(weights: str | Path, original: Mapping[str, Any]) -> Hyen
     """
     source = Path(weights)
     tensors = convert_tensors(read_tensors(source), source)
-    words = tensors.get("hyena.backbone.embeddings.word_embeddings.weight")
-    head = tensors.get("lm_head.weight")
-    tied = head is None or (words is not None and head.equal(words))
-    if tied:
+    options = complete_options(original, tensors)
+    if options["tie_word_embeddings"]:
         tensors.pop("lm_head.weight", None)
-    config = HyenaDNAConfig(**convert_options(original), tie_word_embeddings=tied)
-    model = HyenaDNAForCausalLM(config)
+    model = HyenaDNAForCausalLM(HyenaDNAConfig(**options))
     fill(model, tensors, source)
     return model
+
+
+def complete_options(options: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Translate options if they are the original's; those of a Hugging Face folder stay.
+
+    The original's config does not say whether the head is the embedding: its tensors do.
+
+    Args:
+        options: Options of either layout.
+        tensors: Name to tensor, as `convert_tensors` returns them.
+
+    Returns:
+        Options of a HyenaDNAConfig.
+
+    Raises:
+        InputError: As in `convert_options`.
+    """
+    if "layer" not in options:
+        return dict(options)
+    words = tensors.get(WORDS)
+    head = tensors.get("lm_head.weight")
+    tied = head is None or (words is not None and head.equal(words))
+    return {**convert_options(options), "tie_word_embeddings": tied}
 
 
 def convert_options(original: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,13 +182,38 @@ def convert_tensors(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Te
         InputError: If names that should share one tensor hold different ones.
     """
     named: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
+    for name, tensor in tensors.items():
+        key = WRAPPERS.sub("", name)
         if BACKBONE.match(key):
             named[WRAPPED.sub(r".\1.", BACKBONE.sub("hyena.backbone.", key))] = tensor
-        elif HEAD.match(key):
-            named["lm_head.weight"] = tensor
+        elif key in HEADS:
+            named[key] = tensor
     for key in [key for key in named if REPEATED_SINE.match(key)]:
         first = REPEATED_SINE.sub(r"\1.1.freq", key)
         if first not in named or not named.pop(key).equal(named[first]):
             raise InputError(f"{source}: {key} differs from {first}, with which it is shared")
     return named
+
+
+def publish_options(config: HyenaDNAConfig) -> dict[str, Any]:
+    """Options as the published folders have them.
+
+    Args:
+        config: Config of a model.
+
+    Returns:
+        The content of a config.json that the original code reads. Its head is a weight of its own.
+
+    Raises:
+        UsageError: If the original has no such model.
+    """
+    if config.mixer is not None:
+        raise UsageError(f"the original HyenaDNA has no mixer {config.mixer_config().name!r}")
+    if config.modulation_shift != PUBLISHED_SHIFT:
+        raise UsageError(
+            f"the original code computes filters with a shift of {PUBLISHED_SHIFT}, and this model "
+            f"has modulation_shift {config.modulation_shift}"
+        )
+    if config.hyena_order != 2:
+        raise UsageError(f"the original code runs hyena_order 2 only, not {config.hyena_order}")
+    return {**{name: getattr(config, name) for name in PUBLISHED}, "tie_word_embeddings": False}

@@ -125,7 +125,7 @@ def test_files_that_do_not_belong_together_are_refused(folder):
     with pytest.raises(InputError, match="beyond this config"):
         convert_folder(folder)
     (folder / "config.json").write_text(json.dumps({**config, "d_inner": 65}))
-    with pytest.raises(InputError, match="other shapes"):
+    with pytest.raises(InputError, match=r"should be \(65,\) by the config, but is \(64,\)"):
         convert_folder(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match="no JSON"):
