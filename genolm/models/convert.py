@@ -17,6 +17,7 @@ from genolm.models.configuration import GenolmConfig
 from genolm.models.families import FAMILIES, Family
 from genolm.models.hub import find_original
 from genolm.models.hyenadna import convert_hyenadna
+from genolm.models.language import MaskedLanguageModel
 from genolm.models.weights import find_weights, read_weights
 
 CONFIGS = ("config.json", "model_config.json")
@@ -198,7 +199,11 @@ def _class_of(
     family: Family, config: GenolmConfig, named: Mapping[str, Tensor]
 ) -> type[GenolmModel]:
     for architecture in config.architectures or []:
-        if (stated := family.named(architecture)) is not None:
+        stated = family.named(architecture)
+        if stated is not None and issubclass(stated, MaskedLanguageModel) and config.causal:
+            # Published under the only name that the original has for a language model.
+            return family.for_task(config.objective or "masked_lm")
+        if stated is not None:
             return stated
     if "score.weight" in named:
         return family.for_task("classification")

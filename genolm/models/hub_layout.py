@@ -60,6 +60,7 @@ def save_hub_layout(model: GenolmModel, folder: str | Path) -> Path:
         "model_type": config.model_type,
         "torch_dtype": str(model.dtype).removeprefix("torch."),
         **_labels(model),
+        **_ours(config),
     }
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
@@ -93,6 +94,13 @@ def _published(model: GenolmModel) -> dict[str, Any]:
         return convert_caduceus.publish_options(config)
     assert isinstance(config, HyenaDNAConfig)
     return convert_hyenadna.publish_options(config)
+
+
+def _ours(config: GenolmConfig) -> dict[str, Any]:
+    """What the original code keeps without reading it, and genolm reads again."""
+    causal = {"objective": config.objective} if config.objective == "causal_lm" else {}
+    length = config.training_length
+    return causal if length is None else {**causal, "training_length": length}
 
 
 def _labels(model: GenolmModel) -> dict[str, Any]:

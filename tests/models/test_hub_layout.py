@@ -56,6 +56,17 @@ def test_an_original_checkpoint_gets_the_head_that_the_published_code_wants(name
     assert first(ids).logits.equal(second(ids).logits)
 
 
+def test_a_causal_mamba_stays_causal_on_its_way_there_and_back(tmp_path, make, bases):
+    model = make("mamba", training_length=256)
+    save_hub_layout(model, tmp_path / "hub")
+    options = json.loads((tmp_path / "hub" / "config.json").read_text())
+    assert options["architectures"] == ["CaduceusForMaskedLM"]  # the original has no other
+    again = convert(tmp_path / "hub").model
+    assert type(again) is type(model)
+    assert again.config.training_length == 256
+    assert again(bases).logits.equal(model(bases).logits)
+
+
 def test_the_complement_map_stands_in_the_order_of_the_ids(tmp_path):
     convert_folder(GOLDEN / "caduceus_ps_fused_even", tmp_path / "hub", layout="hub-layout")
     table = json.loads((tmp_path / "hub" / "config.json").read_text())["complement_map"]
