@@ -11,7 +11,7 @@ from genolm.tokenization.vocabulary import CHARACTERS, UNK, VOCABULARY
 
 _TOKENS = {number: token for token, number in VOCABULARY.items()}
 # What official folders carry beside our own arguments: fixed here, so checked or dropped.
-_FOREIGN = ("add_special_tokens", "complement_map", "special_tokens_pattern")
+_FOREIGN = ("add_special_tokens", "auto_map", "complement_map", "special_tokens_pattern")
 
 
 class DNATokenizer(PreTrainedTokenizer):
