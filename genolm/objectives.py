@@ -55,6 +55,20 @@ def causal_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return masked_lm_loss(logits[:, :-1], labels[:, 1:])
 
 
+def before_causal_loss(labels: Tensor, mask: Tensor) -> Tensor:
+    """Leave out what padding would predict, and padding as a target.
+
+    Args:
+        labels: Token ids (batch, length), as for `causal_lm_loss`.
+        mask: Positions that are no padding (batch, length).
+
+    Returns:
+        Labels (batch, length), with -100 wherever label or predecessor is padding.
+    """
+    predicted = functional.pad(mask[:, :-1], (1, 0)) & mask
+    return labels.masked_fill(~predicted, IGNORED)
+
+
 def classification_loss(
     logits: Tensor, labels: Tensor, problem_type: ProblemType | None = None
 ) -> Tensor:
@@ -72,16 +86,50 @@ def classification_loss(
     Raises:
         ValueError: If the problem type is unknown.
     """
-    problem = problem_type or guess_problem_type(logits.shape[-1], labels)
+    problem = _choose_problem_type(problem_type, logits.shape[-1], labels)
     if problem == "regression":
         return functional.mse_loss(logits.view(labels.shape), labels.to(logits.dtype))
     if problem == "multi_label_classification":
         return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return functional.cross_entropy(logits, labels.view(-1))
+
+
+def token_classification_loss(
+    logits: Tensor,
+    labels: Tensor,
+    problem_type: ProblemType | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Loss of a prediction for every position.
+
+    Args:
+        logits: Scores (batch, length, num_labels).
+        labels: Class ids (batch, length), or values (batch, length) or (batch, length,
+            num_labels); -100 does not count, nor does NaN.
+        problem_type: As in `classification_loss`.
+        mask: Positions that count (batch, length); None leaves that to the labels.
+
+    Returns:
+        The mean loss; 0 where no position counts.
+
+    Raises:
+        ValueError: If the problem type is unknown, or there is not a value for every score.
+    """
+    problem = _choose_problem_type(problem_type, logits.shape[-1], labels)
+    if mask is not None:
+        fitting = mask.view(*mask.shape, *[1] * (labels.dim() - mask.dim()))
+        labels = labels.masked_fill(~fitting, IGNORED)
     if problem == "single_label_classification":
-        return functional.cross_entropy(logits, labels.view(-1))
-    raise ValueError(
-        f"problem_type must be one of {', '.join(get_args(ProblemType))}, got {problem!r}"
-    )
+        return masked_lm_loss(logits, labels)
+    if labels.numel() != logits.numel():
+        raise ValueError(
+            f"{problem} needs a value for every score, {tuple(logits.shape)}, "
+            f"got labels of shape {tuple(labels.shape)}"
+        )
+    counted = (labels != IGNORED) & ~labels.isnan()
+    if not counted.any():
+        return 0 * logits.sum()
+    return classification_loss(logits.view_as(labels)[counted], labels[counted], problem)
 
 
 def guess_problem_type(num_labels: int, labels: Tensor) -> ProblemType:
@@ -91,6 +139,15 @@ def guess_problem_type(num_labels: int, labels: Tensor) -> ProblemType:
     if labels.is_floating_point():
         return "multi_label_classification"
     return "single_label_classification"
+
+
+def _choose_problem_type(given: ProblemType | None, num_labels: int, labels: Tensor) -> ProblemType:
+    problem = given or guess_problem_type(num_labels, labels)
+    if problem not in get_args(ProblemType):
+        raise ValueError(
+            f"problem_type must be one of {', '.join(get_args(ProblemType))}, got {problem!r}"
+        )
+    return problem
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:

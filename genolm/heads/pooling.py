@@ -16,8 +16,8 @@ def pool(hidden: Tensor, strategy: Pooling, mask: Tensor | None = None) -> Tenso
     Args:
         hidden: Hidden states (batch, length, channels).
         strategy: mean, sum, max, first or last.
-        mask: Positions that count (batch, length); None counts all, padding included, as the
-            published results do.
+        mask: Positions that count (batch, length), at least one in each row or zeros are
+            returned for it; None counts all, padding included, as the published results do.
 
     Returns:
         Pooled states (batch, channels).
@@ -39,15 +39,18 @@ def pool(hidden: Tensor, strategy: Pooling, mask: Tensor | None = None) -> Tenso
 
 
 def _pool_masked(hidden: Tensor, strategy: Pooling, mask: Tensor) -> Tensor:
+    hidden = hidden.masked_fill(~mask[..., None], 0)
     position = torch.arange(mask.shape[1], device=mask.device)
     if strategy == "first":
         return take_position(hidden, mask.int().argmax(dim=1))
     if strategy == "last":
         return take_position(hidden, torch.where(mask, position, -1).amax(dim=1))
+    count = mask.sum(dim=1, keepdim=True)
     if strategy == "max":
-        return hidden.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
-    total = (hidden * mask[..., None]).sum(dim=1)
-    return total / mask.sum(dim=1, keepdim=True) if strategy == "mean" else total
+        largest = hidden.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+        return largest.masked_fill(count == 0, 0)
+    total = hidden.sum(dim=1)
+    return total / count.clamp(min=1) if strategy == "mean" else total
 
 
 def take_position(hidden: Tensor, position: Tensor) -> Tensor:

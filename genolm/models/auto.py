@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
 )
 from transformers.utils import logging
@@ -22,7 +23,7 @@ from transformers.utils import logging
 from genolm.errors import InputError, UsageError
 from genolm.models.backbone import GenolmModel
 from genolm.models.build import LABEL_OPTIONS
-from genolm.models.classification import SequenceClassifier
+from genolm.models.classification import Classifier
 from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.families import FAMILIES, Family, Task, objective_of
 from genolm.models.hub import find_folder
@@ -41,6 +42,7 @@ AUTO_CLASSES = {
     "masked_lm": AutoModelForMaskedLM,
     "causal_lm": AutoModelForCausalLM,
     "classification": AutoModelForSequenceClassification,
+    "token_classification": AutoModelForTokenClassification,
 }
 DTYPES = {
     "float32": torch.float32,
@@ -78,8 +80,9 @@ def load(
     Args:
         path_or_name: A folder, or a model on the Hugging Face hub ("owner/name"), which is asked
             only if there is no such folder.
-        task: What the model is to do; None is what the folder says. A language model loaded for
-            classification keeps its backbone and gets a fresh head.
+        task: What the model is to do; None is what the folder says. A model loaded for
+            (token) classification that did something else before keeps its backbone and gets a
+            fresh head.
         options: Config options to change, such as num_labels or pooling_strategy; numbers may be
             given as text.
         seed: A fresh head is a function of it.
@@ -103,6 +106,10 @@ def load(
     wide = torch.float64 if narrow is torch.float64 else torch.float32
     fresh_head = _has_fresh_head(config, model_class, options or {})
     model = _read_weights(folder, model_class, config, wide, seed, fresh_head)
+    if isinstance(model, Classifier) and not _is_stated(config, model_class):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model.draw_head()  # the file may hold the head of another kind of classifier
     set_compute_dtype(model, None if narrow is wide else narrow)
     torch.nn.Module.to(model, torch.device(device))
     return model, _read_tokenizer(folder, config)
@@ -217,10 +224,14 @@ def _may_lack(key: str, fresh_head: bool) -> bool:
 def _has_fresh_head(
     config: GenolmConfig, model_class: type[GenolmModel], options: Mapping[str, Any]
 ) -> bool:
-    if not issubclass(model_class, SequenceClassifier):
+    if not issubclass(model_class, Classifier):
         return False
-    stated = model_class.__name__ in (config.architectures or [])
-    return not stated or bool({"num_labels", "id2label"} & options.keys())
+    changed = bool({"num_labels", "id2label"} & options.keys())
+    return changed or not _is_stated(config, model_class)
+
+
+def _is_stated(config: GenolmConfig, model_class: type[GenolmModel]) -> bool:
+    return model_class.__name__ in (config.architectures or [])
 
 
 def _read_tokenizer(folder: Path, config: GenolmConfig) -> DNATokenizer:

@@ -1,15 +1,21 @@
 """What all families' models share: initial values of their tensors, and blocks run in a row."""
 
+import copy
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutput
 
 from genolm.models.configuration import GenolmConfig
+from genolm.models.padding import real_positions
+from genolm.modules.alignment import align
 from genolm.modules.initial import HasInitialValues
 from genolm.modules.linear import Linear
+from genolm.modules.reverse_complement import Complementing
 
 
 class GenolmModel(PreTrainedModel):
@@ -52,6 +58,48 @@ class GenolmModel(PreTrainedModel):
             init.ones_(module.weight)
             if isinstance(module, nn.LayerNorm):
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):  # a language head that transformers makes to resize it
+            init.normal_(module.weight, std=self.embedding_range)
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Add tokens behind the last one, or drop the last ones.
+
+        Tokens that are added are their own complement.
+
+        Args:
+            new_num_tokens: Number of tokens; None leaves it as it is. The table's rows are this
+                number rounded up to a multiple of the config's pad_vocab_size_multiple.
+            pad_to_multiple_of: Another number that is to divide the number of rows.
+            mean_resizing: Whether to draw new rows around the mean of the old ones, instead of as
+                in a fresh model.
+
+        Returns:
+            The embedding table.
+
+        Raises:
+            ValueError: If a token would lose its complement; nothing is changed then.
+        """
+        config = copy.deepcopy(self.config)
+        assert isinstance(config, GenolmConfig)
+        config.vocab_size = config.vocab_size if new_num_tokens is None else new_num_tokens
+        config.pad_vocab_size_multiple = math.lcm(
+            config.pad_vocab_size_multiple, pad_to_multiple_of or 1
+        )
+        config.resolve()
+        config.check()
+        rows = config.padded_vocab_size
+        words: nn.Embedding = super().resize_token_embeddings(rows, None, mean_resizing)
+        for name in config.kinds():
+            setattr(self.config, name, getattr(config, name))
+        for module in self.modules():
+            if isinstance(module, Complementing):
+                module.resize_vocabulary(rows)
+        return words
 
     def tie_weights(
         self, missing_keys: set[str] | None = None, recompute_mapping: bool = True
@@ -69,9 +117,31 @@ class GenolmModel(PreTrainedModel):
                 if not {target, source} & missing_keys and self._equal(target, source):
                     missing_keys.add(target)
         super().tie_weights(missing_keys, recompute_mapping)
+        if missing_keys is not None:
+            align(self)
 
     def _equal(self, first: str, second: str) -> bool:
         return bool(self.get_parameter(first).equal(self.get_parameter(second)))
+
+    def find_real(
+        self,
+        input_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+        attention_mask: Tensor | None,
+    ) -> Tensor | None:
+        """Check the inputs of a forward pass, and find which of their positions count.
+
+        Args:
+            input_ids: Token ids (batch, length).
+            inputs_embeds: Embedded sequences instead (batch, length, channels).
+            attention_mask: Which tokens are real (batch, length).
+
+        Returns:
+            The positions that are computed (batch, length); None for all of them.
+        """
+        check_inputs(input_ids, inputs_embeds)
+        assert isinstance(self.config, GenolmConfig)
+        return real_positions(self.config, input_ids, inputs_embeds, attention_mask)
 
     @property
     def embedding_range(self) -> float:
@@ -116,6 +186,41 @@ class Embeddings(nn.Module):
         """Embed token ids (batch, length)."""
         states: Tensor = self.word_embeddings(input_ids)
         return states
+
+
+class HeadModel(GenolmModel):
+    """A model with a head, on a backbone that transformers finds by its prefix."""
+
+    def run_base(
+        self,
+        input_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+        attention_mask: Tensor | None,
+        output_hidden_states: bool | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None, Tensor | None]:
+        """Run the backbone.
+
+        Args:
+            input_ids: Token ids (batch, length).
+            inputs_embeds: Embedded sequences instead (batch, length, channels).
+            attention_mask: Which tokens are real (batch, length).
+            output_hidden_states: Whether to return the states between blocks.
+
+        Returns:
+            The final states (batch, length, channels), the states between blocks or None, and the
+            positions that count (batch, length) or None for all.
+        """
+        mask = self.find_real(input_ids, inputs_embeds, attention_mask)
+        outputs: BaseModelOutput = self.base_model(
+            input_ids=input_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=mask,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        last = outputs.last_hidden_state
+        assert last is not None
+        return last, outputs.hidden_states, mask
 
 
 def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> None:

@@ -1,22 +1,23 @@
 """Sequence classification on any family's backbone."""
 
+import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from genolm.heads.pooling import before_first_pad, pool, take_position
 from genolm.heads.sequence import score_strands, stack_conjoined
-from genolm.models.backbone import GenolmModel, choose
+from genolm.models.backbone import HeadModel, choose
 from genolm.models.configuration import GenolmConfig
 from genolm.modules.linear import Linear
 from genolm.modules.reverse_complement import split_strands
 from genolm.objectives import classification_loss
 
 
-class SequenceClassifier(GenolmModel):
-    """Pool the backbone's states and score them with one linear layer without bias.
+class Classifier(HeadModel):
+    """A backbone and one linear layer without bias, under the name `score`.
 
-    An equivariant backbone reads both strands by itself, and the logits of the strands are
+    An equivariant backbone reads both strands by itself, and the scores of the strands are
     averaged. Others do so (`conjoin_train`, `conjoin_eval`) when they are given both strands.
     """
 
@@ -32,70 +33,44 @@ class SequenceClassifier(GenolmModel):
         eval_only = config.conjoin_eval and not self.training
         return not config.rcps and (config.conjoin_train or eval_only)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
-        """Predict from sequences.
+    @torch.no_grad()
+    def draw_head(self) -> None:
+        """Give the head new weights, whatever it had."""
+        self.score.weight.normal_(std=self.embedding_range)
 
-        Args:
-            input_ids: Token ids (batch, length); with conjoining (batch, length, 2), the second of
-                the last axis being the reverse complement.
-            inputs_embeds: Embedded sequences instead of ids (batch, length, channels).
-            labels: Class ids (batch,), or values (batch, num_labels).
-            output_hidden_states: Whether to return the states between blocks.
-            return_dict: Whether to return a ModelOutput, else a tuple.
+    def stack_strands(
+        self, input_ids: Tensor | None, attention_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Turn ids and mask (batch, length, 2) into (2 batch, length) under conjoining.
 
-        Returns:
-            Loss if there are labels, logits (batch, num_labels), and the hidden states on request,
-            those of the forward strand under conjoining.
+        Raises:
+            ValueError: If ids, or the mask, are of another shape than this model reads now.
         """
         conjoins = self.conjoins
-        if input_ids is not None:
-            self._check_strands(input_ids, conjoins)
-            input_ids = stack_conjoined(input_ids) if conjoins else input_ids
-        outputs = self.base_model(
-            input_ids=input_ids,
-            inputs_embeds=inputs_embeds,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        hidden = outputs.last_hidden_state
-        if self.config.rcps:
-            hidden = split_strands(hidden)
-        pooled = self._pool(hidden, input_ids)
-        logits = score_strands(pooled, self.score, both=self.config.rcps or conjoins)
-        states = outputs.hidden_states
-        if states is not None and conjoins:
-            states = tuple(state.chunk(2)[0] for state in states)
-        loss = None
-        if labels is not None:
-            loss = classification_loss(logits, labels, self.config.problem_type)
-        output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
-        return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+        stacked: list[Tensor | None] = []
+        for name, given in (("input_ids", input_ids), ("attention_mask", attention_mask)):
+            if given is not None and (name == "input_ids" or input_ids is not None):
+                self._check_strands(name, given, conjoins)
+                given = stack_conjoined(given) if conjoins else given
+            stacked.append(given)
+        return stacked[0], stacked[1]
 
-    def _pool(self, hidden: Tensor, input_ids: Tensor | None) -> Tensor:
-        strategy = self.config.pooling_strategy
-        if strategy != "before_pad":
-            return pool(hidden, strategy)
-        if input_ids is None:
-            return pool(hidden, "last")
-        return take_position(hidden, before_first_pad(input_ids, self.config.pad_token_id))
+    def forward_strand(self, states: tuple[Tensor, ...] | None) -> tuple[Tensor, ...] | None:
+        """Take the forward strand's hidden states, all of them unless conjoining."""
+        if states is None or not self.conjoins:
+            return states
+        return tuple(state.chunk(2)[0] for state in states)
 
-    def _check_strands(self, input_ids: Tensor, conjoins: bool) -> None:
-        shape = tuple(input_ids.shape)
+    def _check_strands(self, name: str, given: Tensor, conjoins: bool) -> None:
+        shape = tuple(given.shape)
         if conjoins and (len(shape) != 3 or shape[-1] != 2):
             flag = "conjoin_train" if self.config.conjoin_train else "conjoin_eval"
             raise ValueError(
-                f"{flag} is set: input_ids must hold both strands, (batch, length, 2), not {shape}"
+                f"{flag} is set: {name} must hold both strands, (batch, length, 2), not {shape}"
             )
         if not conjoins and len(shape) != 2:
             raise ValueError(
-                f"input_ids must be (batch, length), got {shape}; both strands are read when "
+                f"{name} must be (batch, length), got {shape}; both strands are read when "
                 "conjoin_train or conjoin_eval is set on a model that is not equivariant"
             )
 
@@ -104,3 +79,60 @@ class SequenceClassifier(GenolmModel):
             init.normal_(self.score.weight, std=self.embedding_range)
         else:
             super()._init_weights(module)
+
+
+class SequenceClassifier(Classifier):
+    """Pool the backbone's states and score what comes out."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
+        """Predict from sequences.
+
+        Args:
+            input_ids: Token ids (batch, length); with conjoining (batch, length, 2), the second of
+                the last axis being the reverse complement.
+            inputs_embeds: Embedded sequences instead of ids (batch, length, channels); with
+                conjoining (2 batch, length, channels), all forward strands first.
+            labels: Class ids (batch,), or values (batch, num_labels).
+            output_hidden_states: Whether to return the states between blocks.
+            return_dict: Whether to return a ModelOutput, else a tuple.
+            attention_mask: 1 where a token is real, 0 where it is padding, in the shape of the ids;
+                without effect unless the config says `mask_padding`. If it does and None is given,
+                the padding at the ends of each row of ids is left out. What is left out is not
+                pooled.
+
+        Returns:
+            Loss if there are labels, logits (batch, num_labels), and the hidden states on request,
+            those of the forward strand under conjoining.
+        """
+        input_ids, attention_mask = self.stack_strands(input_ids, attention_mask)
+        last, states, mask = self.run_base(
+            input_ids, inputs_embeds, attention_mask, output_hidden_states
+        )
+        pooled = self._pool(last, input_ids, mask)
+        logits = score_strands(pooled, self.score, both=self.config.rcps or self.conjoins)
+        loss = None
+        if labels is not None:
+            loss = classification_loss(logits, labels, self.config.problem_type)
+        states = self.forward_strand(states)
+        output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
+        return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _pool(self, hidden: Tensor, input_ids: Tensor | None, mask: Tensor | None) -> Tensor:
+        strategy = self.config.pooling_strategy
+        if strategy == "before_pad":
+            if mask is None and input_ids is not None:
+                pad_token_id = self.config.pad_token_id
+                return take_position(hidden, before_first_pad(input_ids, pad_token_id))
+            strategy = "last"
+        if self.config.rcps:
+            hidden = split_strands(hidden)
+            mask = None if mask is None else torch.cat([mask, mask.flip(1)])
+        return pool(hidden, strategy, mask)

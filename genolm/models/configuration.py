@@ -10,7 +10,7 @@ from genolm.modules.options import check_type, reject_unknown
 from genolm.objectives import Objective
 
 PAD_TOKEN_ID = 4
-PoolingStrategy = Literal["mean", "max", "first", "last"]
+PoolingStrategy = Literal["mean", "sum", "max", "first", "last"]
 
 # Keys that Hugging Face wrote into config files over the years, or writes at run time.
 HUB_KEYS = frozenset(
@@ -77,6 +77,9 @@ class GenolmConfig(PreTrainedConfig):
         training_length: Length of the sequences it was trained on, in bases.
         conjoin_train: Whether a classifier reads both strands, in training too.
         conjoin_eval: Whether a classifier reads both strands in evaluation only.
+        mask_padding: Whether padding at the ends of a sequence is left out, so that a sequence
+            gives the same whatever it is padded to; false is what published results were obtained
+            with, where padding is a token like any other.
     """
 
     d_model: int = 256
@@ -90,6 +93,7 @@ class GenolmConfig(PreTrainedConfig):
     training_length: int | None = None
     conjoin_train: bool = False
     conjoin_eval: bool = False
+    mask_padding: bool = False
 
     attribute_map: ClassVar[dict[str, str]] = {
         "hidden_size": "d_model",

@@ -10,6 +10,7 @@ from genolm.models.caduceus.modeling_caduceus import (
     CaduceusForCausalLM,
     CaduceusForMaskedLM,
     CaduceusForSequenceClassification,
+    CaduceusForTokenClassification,
 )
 from genolm.models.classification import SequenceClassifier
 from genolm.models.configuration import GenolmConfig
@@ -17,11 +18,13 @@ from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
 from genolm.models.hyenadna.modeling_hyenadna import (
     HyenaDNAForCausalLM,
     HyenaDNAForSequenceClassification,
+    HyenaDNAForTokenClassification,
     HyenaDNAModel,
 )
 from genolm.models.language import CausalLanguageModel, MaskedLanguageModel
+from genolm.models.token_classification import TokenClassifier
 
-Task = Literal["masked_lm", "causal_lm", "classification"]
+Task = Literal["masked_lm", "causal_lm", "classification", "token_classification"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ FAMILIES: dict[str, Family] = {
             "masked_lm": CaduceusForMaskedLM,
             "causal_lm": CaduceusForCausalLM,
             "classification": CaduceusForSequenceClassification,
+            "token_classification": CaduceusForTokenClassification,
         },
     ),
     "hyenadna": Family(
         HyenaDNAConfig,
         HyenaDNAModel,
-        {"causal_lm": HyenaDNAForCausalLM, "classification": HyenaDNAForSequenceClassification},
+        {
+            "causal_lm": HyenaDNAForCausalLM,
+            "classification": HyenaDNAForSequenceClassification,
+            "token_classification": HyenaDNAForTokenClassification,
+        },
     ),
 }
 
@@ -82,7 +90,7 @@ def objective_of(model: object) -> Task:
         model: A model of any family.
 
     Returns:
-        masked_lm, causal_lm or classification.
+        masked_lm, causal_lm, classification or token_classification.
 
     Raises:
         ValueError: If the model has no head.
@@ -93,4 +101,6 @@ def objective_of(model: object) -> Task:
         return "causal_lm"
     if isinstance(model, SequenceClassifier):
         return "classification"
+    if isinstance(model, TokenClassifier):
+        return "token_classification"
     raise ValueError(f"{type(model).__name__} has no head, so it has no objective")

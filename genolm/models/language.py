@@ -1,33 +1,14 @@
 """Language models on any family's backbone."""
 
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, MaskedLMOutput
+from transformers.modeling_outputs import CausalLMOutput, MaskedLMOutput
 
-from genolm.models.backbone import GenolmModel, choose
-from genolm.objectives import causal_lm_loss, masked_lm_loss
-
-
-class LanguageModel(GenolmModel):
-    """A backbone and a head that scores every token, under the name `lm_head`."""
-
-    def score_tokens(
-        self,
-        input_ids: Tensor | None,
-        inputs_embeds: Tensor | None,
-        output_hidden_states: bool | None,
-    ) -> tuple[Tensor, BaseModelOutput]:
-        """Run backbone and head: logits (batch, length, vocab_size) and the backbone's output."""
-        outputs: BaseModelOutput = self.base_model(
-            input_ids=input_ids,
-            inputs_embeds=inputs_embeds,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
-        return self.lm_head(outputs.last_hidden_state), outputs
+from genolm.models.backbone import HeadModel, choose
+from genolm.objectives import IGNORED, before_causal_loss, causal_lm_loss, masked_lm_loss
 
 
-class MaskedLanguageModel(LanguageModel):
-    """Predicts the tokens that were masked, from both sides."""
+class MaskedLanguageModel(HeadModel):
+    """Predicts the tokens that were masked, from both sides, with a head named `lm_head`."""
 
     def forward(
         self,
@@ -37,6 +18,7 @@ class MaskedLanguageModel(LanguageModel):
         loss_weights: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        attention_mask: Tensor | None = None,
     ) -> MaskedLMOutput | tuple[Tensor, ...]:
         """Score every token at every position.
 
@@ -47,21 +29,29 @@ class MaskedLanguageModel(LanguageModel):
             loss_weights: Weights of the positions (batch, length).
             output_hidden_states: Whether to return hidden states.
             return_dict: Whether to return a ModelOutput, else a tuple.
+            attention_mask: 1 where a token is real, 0 where it is padding (batch, length); without
+                effect unless the config says `mask_padding`. If it does and None is given, the
+                padding at the ends of each row of ids is left out. What is left out has no part
+                in the loss.
 
         Returns:
             Loss if there are labels, logits (batch, length, vocab_size) and hidden states.
         """
-        logits, outputs = self.score_tokens(input_ids, inputs_embeds, output_hidden_states)
+        last, states, mask = self.run_base(
+            input_ids, inputs_embeds, attention_mask, output_hidden_states
+        )
+        logits: Tensor = self.lm_head(last)
         loss = None
         if labels is not None:
+            labels = labels if mask is None else labels.masked_fill(~mask, IGNORED)
             pad = self.config.pad_token_id
             loss = masked_lm_loss(logits, labels, pad_token_id=pad, weights=loss_weights)
-        output = MaskedLMOutput(loss=loss, logits=logits, hidden_states=outputs.hidden_states)
+        output = MaskedLMOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
 
 
-class CausalLanguageModel(LanguageModel):
-    """Predicts every token from those before it."""
+class CausalLanguageModel(HeadModel):
+    """Predicts every token from those before it, with a head named `lm_head`."""
 
     def forward(
         self,
@@ -70,20 +60,32 @@ class CausalLanguageModel(LanguageModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        attention_mask: Tensor | None = None,
     ) -> CausalLMOutput | tuple[Tensor, ...]:
         """Score every token as the successor of every position.
 
         Args:
             input_ids: Token ids (batch, length).
             inputs_embeds: Embedded sequences instead (batch, length, channels).
-            labels: The ids themselves, not shifted (batch, length); -100 does not count.
+            labels: The ids themselves, not shifted (batch, length); -100 does not count, and
+                padding does, as in the original, unless it is left out.
             output_hidden_states: Whether to return hidden states.
             return_dict: Whether to return a ModelOutput, else a tuple.
+            attention_mask: 1 where a token is real, 0 where it is padding (batch, length); without
+                effect unless the config says `mask_padding`. If it does and None is given, the
+                padding at the ends of each row of ids is left out. What is left out is neither
+                predicted nor predicts anything.
 
         Returns:
             Loss if there are labels, logits (batch, length, vocab_size) and hidden states.
         """
-        logits, outputs = self.score_tokens(input_ids, inputs_embeds, output_hidden_states)
-        loss = None if labels is None else causal_lm_loss(logits, labels)
-        output = CausalLMOutput(loss=loss, logits=logits, hidden_states=outputs.hidden_states)
+        last, states, mask = self.run_base(
+            input_ids, inputs_embeds, attention_mask, output_hidden_states
+        )
+        logits: Tensor = self.lm_head(last)
+        loss = None
+        if labels is not None:
+            labels = labels if mask is None else before_causal_loss(labels, mask)
+            loss = causal_lm_loss(logits, labels)
+        output = CausalLMOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()

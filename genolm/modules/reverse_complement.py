@@ -81,7 +81,33 @@ class RCPSWrapper(nn.Module):
         return out
 
 
-class RCPSEmbedding(nn.Module):
+class Complementing(nn.Module):
+    """A module that knows the complement of every token.
+
+    Args:
+        complement: Token id to the id of its complement.
+    """
+
+    complement_map: Tensor
+
+    def __init__(self, complement: Sequence[int]) -> None:
+        super().__init__()
+        self._complement = tuple(complement)
+        self.register_buffer("complement_map", complement_tensor(complement))
+
+    def initial_values(self) -> dict[str, Tensor]:
+        """The complement map of the config."""
+        return {"complement_map": complement_tensor(self._complement)}
+
+    def resize_vocabulary(self, vocab_size: int) -> None:
+        """Drop the last tokens, or add some that are their own complement."""
+        known = self.complement_map[:vocab_size]
+        added = torch.arange(len(known), vocab_size, device=known.device)
+        self.complement_map = torch.cat([known, added])
+        self._complement = tuple(self.complement_map.tolist())
+
+
+class RCPSEmbedding(Complementing):
     """Embed the sequence and its reverse complement with one table.
 
     Args:
@@ -90,13 +116,9 @@ class RCPSEmbedding(nn.Module):
         complement: Token id to the id of its complement.
     """
 
-    complement_map: Tensor
-
     def __init__(self, vocab_size: int, d_model: int, complement: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__(complement)
         self.embedding: nn.Module = nn.Embedding(vocab_size, d_model)
-        self._complement = tuple(complement)
-        self.register_buffer("complement_map", complement_tensor(complement))
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Embed ids (batch, length) as stacked strands (2 batch, length, d_model)."""
@@ -104,12 +126,8 @@ class RCPSEmbedding(nn.Module):
         strands: Tensor = self.embedding(torch.cat([input_ids, opposite]))
         return strands
 
-    def initial_values(self) -> dict[str, Tensor]:
-        """The complement map of the config."""
-        return {"complement_map": complement_tensor(self._complement)}
 
-
-class RCPSHead(nn.Module):
+class RCPSHead(Complementing):
     """Read tokens from a stream: h₁ Wᵀ + flip(h₂) W[complement]ᵀ, flipping channels only.
 
     Args:
@@ -118,13 +136,9 @@ class RCPSHead(nn.Module):
         complement: Token id to the id of its complement.
     """
 
-    complement_map: Tensor
-
     def __init__(self, vocab_size: int, d_model: int, complement: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__(complement)
         self.lm_head = Linear(d_model, vocab_size, bias=False, full_precision=True)
-        self._complement = tuple(complement)
-        self.register_buffer("complement_map", complement_tensor(complement))
 
     def forward(self, stream: Tensor) -> Tensor:
         """Map a stream (batch, length, 2 d_model) to logits (batch, length, vocab_size)."""
@@ -132,7 +146,3 @@ class RCPSHead(nn.Module):
         weight = self.lm_head.weight
         both = torch.cat([weight, weight[self.complement_map].flip(1)], dim=1)
         return at_least_float32(exact_linear(stream, both))
-
-    def initial_values(self) -> dict[str, Tensor]:
-        """The complement map of the config."""
-        return {"complement_map": complement_tensor(self._complement)}

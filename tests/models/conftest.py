@@ -40,6 +40,9 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "causal_lm",
         {"mixer": {"name": "mamba2", "headdim": 16, "d_state": 8}},
     ),
+    # As many labels as tokens, so that tokens can stand in for labels.
+    "ps_token": ("caduceus", "token_classification", {"rcps": True, "num_labels": 12}),
+    "hyenadna_token": ("hyenadna", "token_classification", {"max_seq_len": 64, "num_labels": 12}),
     "hyenadna_classifier": ("hyenadna", "classification", {"max_seq_len": 64, "num_labels": 3}),
 }
 

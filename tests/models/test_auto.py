@@ -229,7 +229,7 @@ def test_what_is_not_there_or_not_known_is_wrong_usage(saved, tmp_path):
     with pytest.raises(UsageError, match="no weights"):
         load(folder)
     (folder / "weights.ckpt").touch()
-    with pytest.raises(UsageError, match="convert_folder"):
+    with pytest.raises(UsageError, match="genolm convert"):
         load(folder)
 
 

@@ -12,7 +12,7 @@ def reverse_complement(ids):
     return COMPLEMENT[ids.flip(1)]
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "first", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "sum", "max", "first", "last"])
 def test_an_equivariant_classifier_does_not_know_the_strand(pooling, make, bases):
     model = make("ps_classifier", pooling_strategy=pooling)
     difference = model(bases).logits - model(reverse_complement(bases)).logits
@@ -20,7 +20,7 @@ def test_an_equivariant_classifier_does_not_know_the_strand(pooling, make, bases
 
 
 @pytest.mark.parametrize("family", ["caduceus", "hyenadna"])
-@pytest.mark.parametrize("pooling", ["mean", "max", "first", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "sum", "max", "first", "last"])
 def test_conjoining_averages_the_logits_of_both_strands(family, pooling, bases):
     options = {"d_model": 16, "n_layer": 2, "num_labels": 3, "pooling_strategy": pooling}
     plain = build_model(family, "classification", options, seed=2).eval()

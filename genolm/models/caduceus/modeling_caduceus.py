@@ -8,10 +8,12 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from genolm.heads.language import make_language_head
 from genolm.mixers import Bidirectional, Unidirectional
-from genolm.models.backbone import Backbone, Embeddings, GenolmModel, check_inputs, choose
+from genolm.models.backbone import Backbone, Embeddings, GenolmModel, choose
 from genolm.models.caduceus.configuration_caduceus import CaduceusConfig
 from genolm.models.classification import SequenceClassifier
 from genolm.models.language import CausalLanguageModel, MaskedLanguageModel
+from genolm.models.padding import run_backbone
+from genolm.models.token_classification import TokenClassifier
 from genolm.modules.block import MixerBlock, add_and_normalise
 from genolm.modules.linear import Linear
 from genolm.modules.norm import make_norm
@@ -160,6 +162,7 @@ class Caduceus(CaduceusModel):
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        attention_mask: Tensor | None = None,
     ) -> BaseModelOutput | tuple[Tensor, ...]:
         """Compute hidden states.
 
@@ -169,14 +172,17 @@ class Caduceus(CaduceusModel):
             output_hidden_states: Whether to return what enters each block, and in models with
                 fused_add_norm the final normed states after it.
             return_dict: Whether to return a ModelOutput, else a tuple.
+            attention_mask: 1 where a token is real, 0 where it is padding (batch, length); without
+                effect unless the config says `mask_padding`. If it does and None is given, the
+                padding at the ends of each row of ids is left out.
 
         Returns:
             Final normed states (batch, length, channels) and the hidden states on request;
-            channels are d_model, or 2 d_model in equivariant models.
+            channels are d_model, or 2 d_model in equivariant models. What is left out has zeros.
         """
-        check_inputs(input_ids, inputs_embeds)
+        mask = self.find_real(input_ids, inputs_embeds, attention_mask)
         keep = choose(output_hidden_states, self.config.output_hidden_states)
-        last, states = self.backbone(input_ids, inputs_embeds, keep)
+        last, states = run_backbone(self.backbone, input_ids, inputs_embeds, keep, mask)
         output = BaseModelOutput(last_hidden_state=last, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
 
@@ -248,6 +254,19 @@ class CaduceusForCausalLM(CaduceusForLanguage, CausalLanguageModel):
 
 class CaduceusForSequenceClassification(CaduceusModel, SequenceClassifier):
     """Caduceus with a classification or regression head.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: CaduceusConfig) -> None:
+        super().__init__(config)
+        self.caduceus = Caduceus(config)
+        self.finish()
+
+
+class CaduceusForTokenClassification(CaduceusModel, TokenClassifier):
+    """Caduceus with a classification or regression head for every base.
 
     Args:
         config: Options.

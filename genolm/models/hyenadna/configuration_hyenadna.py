@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Literal
 
 from genolm.mixers import MixerConfig, parse_mixer
-from genolm.models.configuration import GenolmConfig
+from genolm.models.configuration import GenolmConfig, PoolingStrategy
 
 
 class HyenaDNAConfig(GenolmConfig):
@@ -49,7 +49,7 @@ class HyenaDNAConfig(GenolmConfig):
     hyena_dropout: float = 0.0
     hyena_filter_dropout: float = 0.0
     tie_word_embeddings: bool = False
-    pooling_strategy: Literal["mean", "max", "first", "last", "before_pad"] = "before_pad"
+    pooling_strategy: PoolingStrategy | Literal["before_pad"] = "before_pad"
 
     # Read by whoever treats all families alike.
     rcps: ClassVar[bool] = False

@@ -7,11 +7,15 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from genolm.heads.language import make_language_head
-from genolm.models.backbone import Backbone, Embeddings, GenolmModel, check_inputs, choose
+from genolm.models.backbone import Backbone, Embeddings, GenolmModel, choose
 from genolm.models.classification import SequenceClassifier
+from genolm.models.configuration import maximum_length
 from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
 from genolm.models.hyenadna.long_sequences import goes_in_place, run_in_place
 from genolm.models.language import CausalLanguageModel
+from genolm.models.padding import longest, run_backbone
+from genolm.models.presets import PRESETS
+from genolm.models.token_classification import TokenClassifier
 from genolm.modules.block import MixerMLPBlock
 from genolm.modules.linear import Linear
 from genolm.modules.mlp import MLP
@@ -106,6 +110,7 @@ class HyenaDNAModel(HyenaDNAPreTrained):
     def __init__(self, config: HyenaDNAConfig) -> None:
         super().__init__(config)
         self.backbone = HyenaDNABackbone(config)
+        self.max_length = maximum_length(config)
         self.finish()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -122,6 +127,7 @@ class HyenaDNAModel(HyenaDNAPreTrained):
         inputs_embeds: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        attention_mask: Tensor | None = None,
     ) -> BaseModelOutput | tuple[Tensor, ...]:
         """Compute hidden states.
 
@@ -131,15 +137,44 @@ class HyenaDNAModel(HyenaDNAPreTrained):
             output_hidden_states: Whether to return the embedding, the residual stream after each
                 block and the final normed states.
             return_dict: Whether to return a ModelOutput, else a tuple.
+            attention_mask: 1 where a token is real, 0 where it is padding (batch, length); without
+                effect unless the config says `mask_padding`. If it does and None is given, the
+                padding at the ends of each row of ids is left out.
 
         Returns:
-            Final normed states (batch, length, d_model) and the hidden states on request.
+            Final normed states (batch, length, d_model) and the hidden states on request. What is
+            left out has zeros, and does not count as length.
+
+        Raises:
+            ValueError: If a sequence is longer than the model's filters.
         """
-        check_inputs(input_ids, inputs_embeds)
+        mask = self.find_real(input_ids, inputs_embeds, attention_mask)
+        self._check_length(input_ids if inputs_embeds is None else inputs_embeds, mask)
         keep = choose(output_hidden_states, self.config.output_hidden_states)
-        last, states = self.backbone(input_ids, inputs_embeds, keep)
+        last, states = run_backbone(self.backbone, input_ids, inputs_embeds, keep, mask)
         output = BaseModelOutput(last_hidden_state=last, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _check_length(self, inputs: Tensor | None, mask: Tensor | None) -> None:
+        assert inputs is not None
+        length = inputs.shape[1] if mask is None else longest(mask)
+        if self.max_length is not None and length > self.max_length:
+            raise ValueError(
+                f"the sequence has {length} tokens, but this model was built for at most "
+                f"{self.max_length} (max_seq_len, or l_max of the hyena mixer); "
+                f"{name_fitting_preset(length)}"
+            )
+
+
+def name_fitting_preset(length: int) -> str:
+    """Say which published model is the smallest that takes a sequence of so many tokens."""
+    limits = {name: options.get("max_seq_len", 0) for name, options in PRESETS.items()}
+    fitting = [name for name in limits if limits[name] >= length]
+    if not fitting:
+        return "no published HyenaDNA takes so many"
+    return (
+        f"the smallest published one that takes so many is {min(fitting, key=limits.__getitem__)}"
+    )
 
 
 class HyenaDNAForCausalLM(HyenaDNAPreTrained, CausalLanguageModel):
@@ -175,6 +210,19 @@ class HyenaDNAForCausalLM(HyenaDNAPreTrained, CausalLanguageModel):
 
 class HyenaDNAForSequenceClassification(HyenaDNAPreTrained, SequenceClassifier):
     """HyenaDNA with a classification or regression head.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: HyenaDNAConfig) -> None:
+        super().__init__(config)
+        self.hyena = HyenaDNAModel(config)
+        self.finish()
+
+
+class HyenaDNAForTokenClassification(HyenaDNAPreTrained, TokenClassifier):
+    """HyenaDNA with a classification or regression head for every base.
 
     Args:
         config: Options.
