@@ -1,13 +1,9 @@
 """Registration with transformers' Auto classes, and `load`, the one way into any folder."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from transformers import (
     AutoConfig,
@@ -18,7 +14,6 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
 )
-from transformers.utils import logging
 
 from genolm.errors import InputError, UsageError
 from genolm.models.backbone import GenolmModel
@@ -26,8 +21,10 @@ from genolm.models.build import LABEL_OPTIONS
 from genolm.models.classification import Classifier
 from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.families import FAMILIES, Family, Task, objective_of
+from genolm.models.folder_errors import check_keys, read_object
 from genolm.models.hub import find_folder
 from genolm.models.language import CausalLanguageModel
+from genolm.models.loading import quiet, read_model
 from genolm.modules.linear import set_compute_dtype
 from genolm.modules.options import read_number, reject_unknown
 from genolm.tokenization import CaduceusTokenizer, DNATokenizer, HyenaDNATokenizer
@@ -50,10 +47,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-# Given by a formula, or by the config, wherever a file lacks them.
-DERIVED = re.compile(r"(complement_map|pos_emb\.[zt]|modulation\.deltas)$")
-HEAD = re.compile(r"^(lm_head|score)\.")
-SCORE = "score.weight"
 
 
 def register() -> None:
@@ -105,7 +98,7 @@ def load(
     model_class = _choose_class(folder, config, family, task)
     wide = torch.float64 if narrow is torch.float64 else torch.float32
     fresh_head = _has_fresh_head(config, model_class, options or {})
-    model = _read_weights(folder, model_class, config, wide, seed, fresh_head)
+    model = read_model(folder, model_class, config, wide, seed, fresh_head)
     if isinstance(model, Classifier) and not _is_stated(config, model_class):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -126,14 +119,13 @@ def _parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
 
 def _read_family(folder: Path) -> Family:
     path = folder / "config.json"
-    try:
-        model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise InputError(f"{path} is no JSON object: {error}") from error
-    if model_type not in FAMILIES:
+    content = read_object(path)
+    model_type = content.get("model_type")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UsageError(
             f"{path} says model_type {model_type!r}; genolm knows {', '.join(FAMILIES)}"
         )
+    check_keys(path, content)
     return FAMILIES[model_type]
 
 
@@ -180,47 +172,6 @@ def _class_for_task(
     return model_class
 
 
-def _read_weights(
-    folder: Path,
-    model_class: type[GenolmModel],
-    config: GenolmConfig,
-    dtype: torch.dtype,
-    seed: int,
-    fresh_head: bool,
-) -> GenolmModel:
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            loaded: Any = model_class.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except safetensors.SafetensorError as error:
-            raise InputError(f"{folder}: the weights are damaged: {error}") from error
-    model: GenolmModel
-    model, found = loaded
-    lost = {
-        "lack": [key for key in found["missing_keys"] if not _may_lack(key, fresh_head)],
-        "have no use for": [key for key in found["unexpected_keys"] if not HEAD.search(key)],
-        "have another shape of": [
-            key for key, *_ in found["mismatched_keys"] if not (fresh_head and key == SCORE)
-        ],
-    }
-    for what, keys in lost.items():
-        if keys:
-            names = f"{len(keys)} tensors of this config, such as {min(keys)}"
-            raise InputError(f"{folder}: the weights {what} {names}")
-    return model
-
-
-def _may_lack(key: str, fresh_head: bool) -> bool:
-    return bool(DERIVED.search(key)) or (fresh_head and key == SCORE)
-
-
 def _has_fresh_head(
     config: GenolmConfig, model_class: type[GenolmModel], options: Mapping[str, Any]
 ) -> bool:
@@ -237,6 +188,7 @@ def _is_stated(config: GenolmConfig, model_class: type[GenolmModel]) -> bool:
 def _read_tokenizer(folder: Path, config: GenolmConfig) -> DNATokenizer:
     tokenizer_class = TOKENIZERS[config.model_type]
     if (folder / "tokenizer_config.json").exists():
+        read_object(folder / "tokenizer_config.json")
         with quiet():
             tokenizer: DNATokenizer = tokenizer_class.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
@@ -249,20 +201,6 @@ def _read_tokenizer(folder: Path, config: GenolmConfig) -> DNATokenizer:
             f"than genolm's, which has {tokenizer.vocab_size}"
         )
     return tokenizer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and reports; what they say is checked here."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 register()

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from genolm.atomic import temporary_name
 from genolm.console import warn
 from genolm.errors import UsageError
-from genolm.models.auto import TOKENIZERS, quiet
+from genolm.models.auto import TOKENIZERS
 from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.convert import Conversion, convert
 from genolm.models.hub_layout import save_hub_layout
+from genolm.models.loading import quiet
 
 ACCOUNT = "conversion.json"
 

@@ -60,7 +60,12 @@ class CaduceusConfig(GenolmConfig):
         super().resolve()
         self.vocab_size = self.padded_vocab_size
         # Files sort the keys of the map as text, so the order in the file means nothing.
-        given = {int(key): int(value) for key, value in (self.complement_map or {}).items()}
+        try:
+            given = {int(key): int(value) for key, value in (self.complement_map or {}).items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"complement_map must map token ids to token ids, got {self.complement_map}"
+            ) from error
         known = given or DNA_COMPLEMENT
         self.complement_map = {index: known.get(index, index) for index in range(self.vocab_size)}
         self.bidirectional_strategy = self.bidirectional_strategy or "add"
