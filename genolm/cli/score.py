@@ -63,8 +63,21 @@ def score(
         str | None, typer.Option("--input", "-I", help="The VCF, as SpliceAI names it.")
     ] = None,
     scores: Annotated[
-        str, typer.Option(help="Comma-separated: llr, llr_strands (each strand by itself).")
-    ] = "llr",
+        str,
+        typer.Option(
+            help="Comma-separated: llr, llr_strands (each strand by itself), wild_type (one pass for"
+            " all variants of a window), dist, dist_cosine, dist_site, dist_site_cosine (of the"
+            " hidden states), delta (of a classifier's outputs).",
+            show_default="llr of a language model, delta of a classifier",
+        ),
+    ] = "",
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            help="Hidden states for dist: 0 is the embedding, -1 the last.",
+            show_default="the final normed states",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -120,6 +133,7 @@ def score(
         output=output,
         scores=wanted,
         window=_choose_window(window, distance),
+        layer=layer,
         strict=strict,
         shard=parse_shard(shard),
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),

@@ -7,7 +7,7 @@ never predicted: there is nothing before it. The reference window of a site is r
 its alleles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,12 @@ class CausalRatios:
         self._genome = genome
         self._window = window
 
-    def score(self, edits: Sequence[Edit]) -> NDArray[np.float64]:
+    def score(self, edits: Sequence[Edit]) -> Mapping[str, NDArray[np.float64]]:
+        """Return ``llr_fwd``, ``llr_rev`` and their mean ``llr`` for every edit (edits,)."""
+        forward, reverse = self.ratios(edits).T
+        return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
+
+    def ratios(self, edits: Sequence[Edit]) -> NDArray[np.float64]:
         """Return log-likelihood ratios (edits, 2): forward and reverse strand."""
         plan = _Plan()
         pairs = [self._pairs(edit, plan) for edit in edits]

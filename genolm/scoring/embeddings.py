@@ -39,6 +39,7 @@ class SequenceEmbedder:
         batch_size: Sequences a batch, or "auto".
 
     Attributes:
+        batches: How sequences are put together.
         width: Numbers in a vector.
         length: Bases that the model reads at most; None for no limit.
 
@@ -60,7 +61,7 @@ class SequenceEmbedder:
         model.eval()  # type: ignore[no-untyped-call]  # transformers' own
         self._backbone = model.base_model
         self._both_strands = bool(getattr(config, "rcps", False))
-        self._batches = Batches(next(model.parameters()).device, batch_size)
+        self.batches = Batches(next(model.parameters()).device, batch_size)
         self._layer = layer
         self._pool = pool
         self.length: int | None = maximum_length(config)
@@ -69,7 +70,7 @@ class SequenceEmbedder:
             self._check_layer(layer)
 
     def _check_layer(self, layer: int) -> None:
-        ids = torch.from_numpy(encode("A").ids.astype(np.int64))[None].to(self._batches.device)
+        ids = torch.from_numpy(encode("A").ids.astype(np.int64))[None].to(self.batches.device)
         with torch.inference_mode():
             states = self._backbone(ids, output_hidden_states=True).hidden_states
         if not -len(states) <= layer < len(states):
@@ -98,7 +99,7 @@ class SequenceEmbedder:
         found: dict[int, NDArray[np.float32]] = {}
         for length, numbers in by_length.items():
             ids = [encode(sequences[number]).ids for number in numbers]
-            rows = [row for batch in self._batches.run(self._run, ids, length) for row in batch]
+            rows = [row for batch in self.batches.run(self._run, ids, length) for row in batch]
             found |= zip(numbers, rows, strict=True)
         return [found[number] for number in range(len(sequences))]
 
@@ -110,8 +111,8 @@ class SequenceEmbedder:
             )
 
     def _run(self, ids: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(np.stack(ids).astype(np.int64)).to(self._batches.device)
-        states = self._states(batch)
+        batch = torch.from_numpy(np.stack(ids).astype(np.int64)).to(self.batches.device)
+        states = self.states(batch)
         pooled = states if self._pool == "none" else pool(states, self._pool)[:, None]
         vectors: NDArray[np.float32] = pooled.float().cpu().numpy()
         if not np.isfinite(vectors).all():
@@ -121,8 +122,16 @@ class SequenceEmbedder:
             )
         return vectors
 
-    def _states(self, ids: Tensor) -> Tensor:
-        """States (batch, length, width) of ids (batch, length)."""
+    def states(self, ids: Tensor) -> Tensor:
+        """Run the model without pooling.
+
+        Args:
+            ids: Token ids (batch, length).
+
+        Returns:
+            States (batch, length, width), in float32 at least.
+        """
+        ids = ids.to(self.batches.device)
         keep = self._layer is not None
         output = self._backbone(ids, output_hidden_states=keep, return_dict=True)
         states = output.last_hidden_state if self._layer is None else None

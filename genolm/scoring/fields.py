@@ -1,8 +1,9 @@
 """The scores that can be asked for, and the INFO fields they fill."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from genolm.errors import UsageError
 from genolm.scoring.edits import SKIP_REASONS
@@ -13,24 +14,21 @@ SKIP: Final = f"{PREFIX}SKIP"
 _SIGN: Final = "ALT minus REF, natural log, negative = the model finds ALT less likely"
 
 
-class Ratio(NamedTuple):
+Values = Mapping[str, float]  # the numbers of an allele by what they measure
+Result = Values | str  # or the reason why it has none
+
+
+def ratio(forward: float, reverse: float) -> Values:
     """Log-likelihood ratios of one allele, ALT minus REF, natural logarithm.
 
-    Attributes:
-        llr_fwd: On the forward strand.
-        llr_rev: On the reverse strand.
+    Args:
+        forward: On the forward strand.
+        reverse: On the reverse strand.
+
+    Returns:
+        Both, and their mean as ``llr``.
     """
-
-    llr_fwd: float
-    llr_rev: float
-
-    @property
-    def llr(self) -> float:
-        """The mean of both strands."""
-        return (self.llr_fwd + self.llr_rev) / 2
-
-
-Result = Ratio | str  # the ratios of an allele, or the reason why it has none
+    return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +37,20 @@ class ScoreField:
 
     Attributes:
         name: INFO field or column.
-        attribute: Attribute of ``Ratio`` (and of ``AlleleScore``) that holds it.
+        key: Where it stands among the values of an allele.
         description: What stands in the INFO line of the header.
     """
 
     name: str
-    attribute: str
+    key: str
     description: str
 
     def value(self, result: Result) -> float | None:
-        """Return the number of an allele, None where it was not scored."""
-        return None if isinstance(result, str) else float(getattr(result, self.attribute))
+        """Return the number of an allele, None where it was not scored, or not by this score."""
+        return None if isinstance(result, str) else result.get(self.key)
 
+
+_DISTANCE: Final = "of the final hidden states (or of --layer), ALT from REF, mean of both strands"
 
 SCORES: Final[dict[str, tuple[ScoreField, ...]]] = {
     "llr": (
@@ -60,26 +60,99 @@ SCORES: Final[dict[str, tuple[ScoreField, ...]]] = {
         ScoreField(f"{PREFIX}LLR_FWD", "llr_fwd", f"Log-likelihood ratio, forward strand; {_SIGN}"),
         ScoreField(f"{PREFIX}LLR_REV", "llr_rev", f"Log-likelihood ratio, reverse strand; {_SIGN}"),
     ),
+    "wild_type": (
+        ScoreField(
+            f"{PREFIX}WT",
+            "wild_type",
+            "Log-likelihood ratio of the bases under the unchanged reference window, mean of both "
+            f"strands, substitutions only; {_SIGN}",
+        ),
+    ),
+    "dist": (
+        ScoreField(f"{PREFIX}DIST", "dist", f"Euclidean distance of the window means {_DISTANCE}"),
+    ),
+    "dist_cosine": (
+        ScoreField(
+            f"{PREFIX}DIST_COSINE",
+            "dist_cosine",
+            f"Cosine distance of the window means {_DISTANCE}",
+        ),
+    ),
+    "dist_site": (
+        ScoreField(
+            f"{PREFIX}DIST_SITE", "dist_site", f"Euclidean distance at the variant {_DISTANCE}"
+        ),
+    ),
+    "dist_site_cosine": (
+        ScoreField(
+            f"{PREFIX}DIST_SITE_COSINE",
+            "dist_site_cosine",
+            f"Cosine distance at the variant {_DISTANCE}",
+        ),
+    ),
 }
+DELTA: Final = "delta"  # its fields are the classes of the model
+NAMES: Final = (*SCORES, DELTA)
+
+_ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_.]")
 
 SKIP_DESCRIPTION: Final = (
     "Why the ALT allele was not scored: . (it was scored) or one of " + " ".join(SKIP_REASONS)
 )
 
 
-def fields_of(scores: Iterable[str]) -> tuple[ScoreField, ...]:
+def check_scores(scores: Iterable[str]) -> list[str]:
+    """Return the names of scores, each once.
+
+    Raises:
+        UsageError: A name is not a score.
+    """
+    names = list(dict.fromkeys(scores))
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(f"unknown score {name!r}; available are {', '.join(NAMES)}")
+    return names
+
+
+def fields_of(scores: Iterable[str], classes: Sequence[str] = ()) -> tuple[ScoreField, ...]:
     """Return the fields that the named scores fill, each once.
+
+    Args:
+        scores: Names from ``NAMES``.
+        classes: Names of a classifier's outputs, for ``delta``.
 
     Raises:
         UsageError: A name is not a score, or there is none.
     """
-    names = list(dict.fromkeys(scores))
-    for name in names:
-        if name not in SCORES:
-            raise UsageError(f"unknown score {name!r}; available are {', '.join(SCORES)}")
+    names = check_scores(scores)
     if not names:
-        raise UsageError(f"no score was asked for; available are {', '.join(SCORES)}")
-    return tuple(field for name in names for field in SCORES[name])
+        raise UsageError(f"no score was asked for; available are {', '.join(NAMES)}")
+    fixed = [field for name in names if name != DELTA for field in SCORES[name]]
+    return (*fixed, *(delta_fields(classes) if DELTA in names else ()))
+
+
+def delta_fields(classes: Sequence[str]) -> tuple[ScoreField, ...]:
+    """Return one field for each class; letters that INFO does not allow become ``_``.
+
+    Args:
+        classes: Names of the outputs, in their order.
+    """
+    fields: list[ScoreField] = []
+    taken: set[str] = set()
+    for number, name in enumerate(classes):
+        plain = _ILLEGAL.sub("_", name) or "_"
+        if plain in taken:
+            plain = f"{plain}_{number}"
+        taken.add(plain)
+        shown = " ".join(name.replace('"', "'").split())
+        fields.append(
+            ScoreField(
+                f"{PREFIX}DELTA_{plain}",
+                f"delta_{number}",
+                f"Change in the classifier's output for {shown}: logit (or value) of ALT minus REF",
+            )
+        )
+    return tuple(fields)
 
 
 def format_score(value: float) -> str:

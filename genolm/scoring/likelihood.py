@@ -88,6 +88,32 @@ class ModelRunner:
         sums = self.batches.run(self._log_likelihoods, windows, length)
         return np.concatenate([np.zeros(0), *sums])
 
+    def bases(
+        self, windows: Sequence[NDArray[np.uint8]], *, shifted: bool
+    ) -> list[NDArray[np.float64]]:
+        """Return the log-probabilities of A, C, G, T at every position of windows as they are.
+
+        Args:
+            windows: Token ids (window,), all of one length.
+            shifted: Whether the model's logits are of the next position, as a causal model's; of
+                position 0 nothing is known then, and all its bases have the same number.
+
+        Returns:
+            For each window an array (window, 4).
+        """
+        length = len(windows[0]) if windows else 1
+
+        def run(batch: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+            ids = torch.from_numpy(np.stack(batch)).to(self.batches.device).long()
+            found = torch.log_softmax(self._logits(ids), dim=-1)
+            found = found[..., BASE_IDS[0] : BASE_IDS[-1] + 1].double()
+            if shifted:
+                found = torch.cat((torch.zeros_like(found[:, :1]), found[:, :-1]), dim=1)
+            rows: NDArray[np.float64] = found.cpu().numpy()
+            return rows
+
+        return list(chain.from_iterable(self.batches.run(run, windows, length)))
+
     def _hidden_bases(self, batch: Sequence[MaskedWindow]) -> list[NDArray[np.float64]]:
         logits = self._logits(self._ids(batch))
         rows = np.concatenate([np.full(len(w.positions), i) for i, w in enumerate(batch)])

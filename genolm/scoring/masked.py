@@ -12,7 +12,7 @@ and about as much is hidden as in training (one in 8; 15 %).
 An RC-equivariant model says the same of both strands, so one strand is computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -66,7 +66,12 @@ class MaskedRatios:
         self._window = window
         self._equivariant = equivariant
 
-    def score(self, edits: Sequence[Edit]) -> NDArray[np.float64]:
+    def score(self, edits: Sequence[Edit]) -> Mapping[str, NDArray[np.float64]]:
+        """Return ``llr_fwd``, ``llr_rev`` and their mean ``llr`` for every edit (edits,)."""
+        forward, reverse = self.ratios(edits).T
+        return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
+
+    def ratios(self, edits: Sequence[Edit]) -> NDArray[np.float64]:
         """Return log-likelihood ratios (edits, 2): forward and reverse strand."""
         plan = _Plan()
         terms = [self._terms(edit, plan) for edit in edits]

@@ -35,6 +35,7 @@ class SequencePredictor:
         columns: What is predicted, in the order of ``predict``: the prediction, and for a
             classifier the probability ``p_<class>`` of every class.
         length: Bases that the model reads at most; None for no limit.
+        outputs: Name of every output, in order.
         truncated: Sequences so far that were longer than the model's length.
 
     Raises:
@@ -55,10 +56,11 @@ class SequencePredictor:
         self._padded = config.training_length is not None
         self._outputs = int(config.num_labels or 1)
         self._multilabel = config.problem_type == "multi_label_classification"
+        labels = cast(dict[int, str], config.id2label or {})
+        self.outputs = [str(labels.get(i, i)) for i in range(self._outputs)]
         self._names: list[str] = []
         if self._multilabel or (config.problem_type != "regression" and self._outputs > 1):
-            names = cast(dict[int, str], config.id2label)
-            self._names = [str(names[i]) for i in range(self._outputs)]
+            self._names = self.outputs
         self.truncated = 0
         self.columns = self._columns()
 
@@ -76,12 +78,23 @@ class SequencePredictor:
         Args:
             sequences: Bases in either case.
         """
+        return [self._values(row) for row in self.logits(sequences)]
+
+    def logits(self, sequences: Sequence[str]) -> NDArray[np.float64]:
+        """Return the outputs of the model for every sequence; batches do not change them.
+
+        Args:
+            sequences: Bases in either case.
+
+        Returns:
+            Logits, or values of a regressor (sequences, outputs).
+        """
         lengths = [self._input_length(len(sequence)) for sequence in sequences]
         logits = np.zeros((len(sequences), self._outputs))
         for length in sorted(set(lengths)):
             chosen = [i for i, own in enumerate(lengths) if own == length]
             logits[chosen] = self._logits([sequences[i] for i in chosen], length)
-        return [self._values(row) for row in logits]
+        return logits
 
     def _input_length(self, bases: int) -> int:
         if self.length is None:

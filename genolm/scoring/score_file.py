@@ -16,7 +16,7 @@ from genolm.genome.fasta import Fasta
 from genolm.genome.vcf import VcfReader, VcfRecord, open_vcf
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.edits import SKIP_REASONS
-from genolm.scoring.fields import Result, fields_of
+from genolm.scoring.fields import Result, check_scores
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.sites import Site, SiteReader
@@ -39,8 +39,9 @@ class ScoringJob:
         reference: FASTA.
         model: A bundled name, a folder or a hub id.
         output: Its name tells the format; "-" is VCF on standard output.
-        scores: Names from ``SCORES``.
+        scores: Names from ``NAMES``; none means what the model is for.
         window: Bases in all; None for the model's own.
+        layer: Hidden states that distances are taken between; None is the final normed ones.
         strict: Whether the first wrong REF ends the run.
         shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
             numbered i. Taking a block of every shard's output in turn restores the input's order.
@@ -52,8 +53,9 @@ class ScoringJob:
     reference: str
     model: str
     output: str
-    scores: Sequence[str] = ("llr",)
+    scores: Sequence[str] = ()
     window: int | None = None
+    layer: int | None = None
     strict: bool = False
     shard: tuple[int, int] = (0, 1)
     runtime: Runtime = field(default_factory=Runtime)
@@ -107,12 +109,18 @@ def score_file(job: ScoringJob) -> Summary:
         InputError: The content of a file; what was to be published is not.
     """
     job.runtime.check()
-    fields = fields_of(job.scores)
+    check_scores(job.scores)
     check_output(job.output)
     with Fasta(job.reference) as fasta, open_vcf(job.vcf) as reader:
         model, tokenizer = job.runtime.load(job.model)
         scorer = VariantScorer(
-            model, tokenizer, fasta, window=job.window, batch_size=job.runtime.batch_size
+            model,
+            tokenizer,
+            fasta,
+            scores=job.scores,
+            window=job.window,
+            layer=job.layer,
+            batch_size=job.runtime.batch_size,
         )
         resolver = ContigResolver(fasta.contigs, reader.contig_lengths)
         provenance = Provenance(
@@ -123,7 +131,9 @@ def score_file(job: ScoringJob) -> Summary:
             reference=fasta.name,
             reference_fai_md5=fasta.index_md5(),
         )
-        annotation = Annotation(fields, provenance, reader.header, reader.columns, reader.newline)
+        annotation = Annotation(
+            scorer.fields, provenance, reader.header, reader.columns, reader.newline
+        )
         sites = SiteReader(scorer.genome, resolver, scorer.window)
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
         check = BuildCheck(source_name(job.vcf), job.reference, strict=job.strict)

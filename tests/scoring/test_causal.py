@@ -13,7 +13,7 @@ NAMES = ["mamba", "hyena"]
 @pytest.fixture
 def score(models, genome, window_size):
     def run(name, edits, genome=genome):
-        return CausalRatios(ModelRunner(models[name]), genome, window_size).score(edits)
+        return CausalRatios(ModelRunner(models[name]), genome, window_size).ratios(edits)
 
     return run
 
@@ -100,7 +100,7 @@ def test_the_reference_window_of_a_site_is_read_once_a_strand(
     monkeypatch.setattr(runner, "sequences", lambda ws: ran.extend(ws) or sequences(ws))
     ref = contigs["chr1"][200].upper()
     edits = [Edit("chr1", 200, ref, alt) for alt in "ACGT" if alt != ref]
-    CausalRatios(runner, genome, window_size).score(edits * 2)
+    CausalRatios(runner, genome, window_size).ratios(edits * 2)
     assert len(ran) == 2 * (1 + len(edits))
 
 

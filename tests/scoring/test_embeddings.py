@@ -95,7 +95,7 @@ def test_an_unknown_way_of_pooling_is_refused(models):
 
 def test_numbers_that_are_not_finite_are_not_passed_on(models, monkeypatch):
     embedder = SequenceEmbedder(models["mamba"])
-    monkeypatch.setattr(embedder, "_states", lambda ids: torch.full((*ids.shape, 16), torch.inf))
+    monkeypatch.setattr(embedder, "states", lambda ids: torch.full((*ids.shape, 16), torch.inf))
     with pytest.raises(ValueError, match="not finite"):
         embedder.embed(["ACGT"])
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genolm.scoring.fields import Ratio, fields_of, format_score
+from genolm.scoring.fields import fields_of, format_score, ratio
 
 
 def test_scores_fill_their_fields_once():
@@ -18,8 +18,8 @@ def test_descriptions_state_the_sign():
 
 def test_a_field_takes_its_number_and_nothing_from_a_reason():
     llr, forward, reverse = fields_of(["llr", "llr_strands"])
-    ratio = Ratio(1.0, 2.0)
-    assert (llr.value(ratio), forward.value(ratio), reverse.value(ratio)) == (1.5, 1.0, 2.0)
+    both = ratio(1.0, 2.0)
+    assert (llr.value(both), forward.value(both), reverse.value(both)) == (1.5, 1.0, 2.0)
     assert llr.value("star") is None
 
 

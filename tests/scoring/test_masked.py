@@ -14,7 +14,7 @@ def score(models, genome, window_size):
     def run(name, edits, genome=genome, **options):
         runner = ModelRunner(models[name], **options)
         equivariant = name == "ps"
-        return MaskedRatios(runner, genome, window_size, equivariant=equivariant).score(edits)
+        return MaskedRatios(runner, genome, window_size, equivariant=equivariant).ratios(edits)
 
     return run
 
@@ -54,7 +54,7 @@ def test_an_rc_equivariant_model_needs_one_pass_per_site_for_all_alleles(
     masked = runner.masked
     monkeypatch.setattr(runner, "masked", lambda windows: ran.extend(windows) or masked(windows))
     edits = [Edit("chr1", 200, "A", alt) for alt in "CGT"] + [Edit("chr1", 201, "C", "G")] * 2
-    MaskedRatios(runner, genome, window_size, equivariant=True).score(edits)
+    MaskedRatios(runner, genome, window_size, equivariant=True).ratios(edits)
     assert len(ran) == 2
 
 
@@ -69,9 +69,9 @@ def test_both_strands_of_an_rc_equivariant_model_agree_without_the_shortcut(
         Edit("chr1", 230, "", "GATT"),
     ]
     runner = ModelRunner(models["ps"])
-    both = MaskedRatios(runner, genome, window_size, equivariant=False).score(edits)
+    both = MaskedRatios(runner, genome, window_size, equivariant=False).ratios(edits)
     np.testing.assert_allclose(both[:, 0], both[:, 1], atol=1e-9)
-    one = MaskedRatios(runner, genome, window_size, equivariant=True).score(edits)
+    one = MaskedRatios(runner, genome, window_size, equivariant=True).ratios(edits)
     np.testing.assert_allclose(one, both, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from genolm.errors import InputError, UsageError
 from genolm.scoring import score_file as module
 from genolm.scoring.edits import SKIP_REASONS
-from genolm.scoring.fields import Ratio
+from genolm.scoring.fields import ratio
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import ScoringJob, Summary, parse_shard, score_file
 
@@ -184,7 +184,7 @@ def test_aliases_and_lengths_are_reported_once(job, contigs, capsys):
 
 def test_the_closing_line_counts_everything():
     summary = Summary(seconds=2.0)
-    summary.count(["star", Ratio(1.0, 2.0)])
+    summary.count(["star", ratio(1.0, 2.0)])
     summary.count(["symbolic"])
     summary.count(["star"])
     assert summary.line() == (

@@ -81,9 +81,9 @@ def test_a_vcf_can_be_given_by_its_path(models, tokenizers, fasta_path, contigs,
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (("dist",), "unknown score 'dist'; available are llr, llr_strands"),
+        (("distance",), "unknown score 'distance'; available are llr, llr_strands"),
         (("llr", "GENOLM_DIST"), "unknown score 'GENOLM_DIST'"),
-        ((), "no score was asked for; available are llr, llr_strands"),
+        (("delta",), "needs a fine-tuned classifier"),
     ],
 )
 def test_an_unknown_score_is_refused_at_once(models, tokenizers, fasta, scores, message):
@@ -91,9 +91,10 @@ def test_an_unknown_score_is_refused_at_once(models, tokenizers, fasta, scores, 
         score_variants(models["ps"], tokenizers["ps"], [], fasta, scores)
 
 
-def test_a_classifier_is_refused(models, tokenizers, fasta):
+@pytest.mark.parametrize("score", ["llr", "llr_strands", "wild_type"])
+def test_a_classifier_has_no_likelihoods(models, tokenizers, fasta, score):
     with pytest.raises(UsageError, match="need a language model"):
-        score_variants(models["classifier"], tokenizers["classifier"], [], fasta)
+        score_variants(models["classifier"], tokenizers["classifier"], [], fasta, (score,))
 
 
 def test_a_tokenizer_with_other_ids_is_refused(models, fasta):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genolm.scoring.fields import Ratio, fields_of
+from genolm.scoring.fields import fields_of, ratio
 from genolm.scoring.vcf_output import (
     Provenance,
     annotate_header,
@@ -57,7 +57,7 @@ def test_an_earlier_runs_header_lines_are_replaced_and_no_others():
 
 
 def test_every_alt_has_a_value_in_every_field():
-    results = [Ratio(-1.0, -2.0), "star", Ratio(0.25, 0.25)]
+    results = [ratio(-1.0, -2.0), "star", ratio(0.25, 0.25)]
     entry = info_entry(fields_of(["llr", "llr_strands"]), results)
     assert entry == (
         "GENOLM_LLR=-1.5,.,0.25;GENOLM_LLR_FWD=-1,.,0.25;GENOLM_LLR_REV=-2,.,0.25;"

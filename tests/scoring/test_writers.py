@@ -8,7 +8,7 @@ from pysam import bcftools
 
 from genolm.errors import InputError, UsageError
 from genolm.genome.vcf import VcfReader
-from genolm.scoring.fields import Ratio, fields_of
+from genolm.scoring.fields import fields_of, ratio
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import SUFFIXES, Annotation, check_output, open_writer
 
@@ -19,7 +19,7 @@ RECORDS = (
     "chr1\t10\trs1\tA\tT,*\t30.50\tq10\tDP=3;FLAG;NOTE=x\n"
     "chr2\t5\t.\tA\t.\t.\tPASS\t.\n"
 )
-RESULTS = [["symbolic"], [Ratio(-0.123456789, -0.1), "star"], ["no_alt"]]
+RESULTS = [["symbolic"], [ratio(-0.123456789, -0.1), "star"], ["no_alt"]]
 
 
 def annotation_of(reader):
