@@ -152,12 +152,14 @@ def test_batch_threads_and_shards_change_no_number(here, model):
         ({"model": "missing"}, "no model folder missing"),
         ({"model": "empty"}, "no config.json"),
         ({"model": "weightless"}, "no weights"),
-        ({"model": "classifier"}, "need a language model"),
+        ({"model": "classifier", "more": ["--scores", "llr"]}, "need a language model"),
+        ({"more": ["--scores", "delta"]}, "needs a fine-tuned classifier"),
+        ({"more": ["--scores", "dist", "--layer", "9"]}, "layer 9: this model has"),
         ({"output": "nowhere/out.vcf"}, "its folder does not exist"),
         ({"output": "out.bed"}, "an output's name ends in one of .vcf"),
         ({"more": ["-r", "missing.fa"]}, "no such file: missing.fa"),
-        ({"more": ["--scores", "dist"]}, "unknown score 'dist'; available are llr, llr_strands"),
-        ({"more": ["--scores", ","]}, "available are llr, llr_strands"),
+        ({"more": ["--scores", "far"]}, "unknown score 'far'; available are llr, llr_strands"),
+        ({"more": ["--scores", "llr,,dits"]}, "unknown score 'dits'"),
         ({"more": ["--window", "2"]}, "too short"),
         ({"more": ["--window", "99"], "model": "causal"}, "the model reads 34"),
         ({"more": ["--window", "9", "-D", "4"]}, "give one of them"),
@@ -275,3 +277,22 @@ def test_a_full_disk_is_exit_code_1_and_keeps_the_old_file(here, work, monkeypat
     assert "No space left on device" in capfd.readouterr().err
     assert (here / "out.vcf").read_text() == "old"
     assert leftovers(here, work) == {"out.vcf"}
+
+
+KINDS = {"masked": ["LLR", "WT", "DIST"], "classifier": ["DELTA_LABEL_0", "DELTA_LABEL_1"]}
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_scores_of_every_kind_stand_in_the_file(model, here, bases):
+    line = f"chr1\t61\t.\t{bases[60]}\t{bases[60]}AC,<DEL>\t.\t.\t.\n"
+    (here / "two.vcf").write_text(HEADER + line)
+    scores = ["--scores", "llr,wild_type,dist"] if model == "masked" else []
+    assert run(["score", "two.vcf", "-r", "g.fa", "-m", model, "-o", "scored.vcf", *scores]) == 0
+    text = (here / "scored.vcf").read_text()
+    info = text.splitlines()[-1].split("\t")[7]
+    for name in KINDS[model]:
+        assert f"##INFO=<ID=GENOLM_{name},Number=A,Type=Float" in text
+        values = re.search(rf"GENOLM_{name}=([^;]*)", info)[1].split(",")
+        assert values[1] == "."
+        assert (values[0] == ".") is (name == "WT")  # an insertion
+    assert "GENOLM_SKIP=.,symbolic" in info
