@@ -50,7 +50,7 @@ class Bidirectional(nn.Module):
         Returns:
             (batch, length, d_model).
         """
-        if len(x) > 1 and is_large(x.numel(), MOST_ELEMENTS):
+        if x.shape[0] > 1 and is_large(x.numel(), MOST_ELEMENTS):
             return by_sequences(lambda one: self._mix(one, mirrored), x)
         return self._mix(x, mirrored)
 

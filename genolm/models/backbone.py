@@ -25,7 +25,7 @@ class GenolmModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _keep_in_fp32_modules_strict = {  # noqa: RUF012  the base class's own declaration
         "A_log",
-        "D",
+        "D$",  # a pattern: other names hold the letter
         "dt_bias",
         "dt_proj.bias",
         "filter_fn",
@@ -92,8 +92,14 @@ class GenolmModel(PreTrainedModel):
         )
         config.resolve()
         config.check()
-        rows = config.padded_vocab_size
+        model: Any = self  # transformers' own methods are typed in part
+        rows, head = config.padded_vocab_size, model.get_output_embeddings()
         words: nn.Embedding = super().resize_token_embeddings(rows, None, mean_resizing)
+        resized = model.get_output_embeddings()
+        if resized is not head:
+            # A layer of torch's own came in its place; ours also knows its precision.
+            head.weight, head.out_features = resized.weight, rows
+            model.set_output_embeddings(head)
         for name in config.kinds():
             setattr(self.config, name, getattr(config, name))
         for module in self.modules():
@@ -122,6 +128,13 @@ class GenolmModel(PreTrainedModel):
 
     def _equal(self, first: str, second: str) -> bool:
         return bool(self.get_parameter(first).equal(self.get_parameter(second)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights, but for those that are never narrower than float32."""
+        weight = self.get_input_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight.dtype
 
     def find_real(
         self,

@@ -38,11 +38,14 @@ def real_positions(
         padding included.
 
     Raises:
-        ValueError: If the mask has another shape, or a hole.
+        ValueError: If the mask has another shape, or a hole; or if the model is to be exported,
+            since what is computed then depends on the ids.
     """
     if not config.mask_padding:
         _warn_of_zeros(attention_mask)
         return None
+    if torch.compiler.is_exporting():
+        raise ValueError("a model with mask_padding: true cannot be exported: set it to false")
     given = input_ids if inputs_embeds is None else inputs_embeds
     assert given is not None
     if attention_mask is not None:

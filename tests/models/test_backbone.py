@@ -9,6 +9,9 @@ from genolm.modules.initial import HasInitialValues
 # Tensors that a formula gives: equal in every model of a config.
 FIXED = ("A_log", ".D", ".freq", "pos_emb.z", "pos_emb.t", "deltas", "complement_map")
 
+# Tensors that stay float32 in a model of half precision, beside Hyena's filters.
+WIDE = ("A_log", ".D", "dt_proj.bias", "dt_bias", "init_states")
+
 
 @pytest.fixture
 def garbage(monkeypatch):
@@ -80,6 +83,10 @@ def test_saving_and_loading_returns_the_same_model(kind, make, tmp_path, bases):
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path)
     assert again(bases).logits.equal(model(bases).logits)
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        assert again.state_dict()[name].dtype == value.dtype, name
+        assert again.state_dict()[name].equal(value), name
     for name in type(model.config).kinds():
         assert getattr(again.config, name) == getattr(model.config, name), name
 
@@ -113,14 +120,19 @@ def test_a_file_that_repeats_shared_weights_is_read_and_shares_them(make, tmp_pa
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("kind", ["ps", "hyenadna"])
+@pytest.mark.parametrize("kind", ["ps", "hyenadna", "hydra", "ps_mamba2", "ps_token"])
 def test_half_precision_keeps_states_and_filters_in_float32(kind, dtype, make, tmp_path, bases):
     model = make(kind)
     model.save_pretrained(tmp_path)
     narrow = type(model).from_pretrained(tmp_path, dtype=dtype)
     for name, value in narrow.named_parameters():
-        wide = name.endswith(("A_log", ".D", "dt_proj.bias")) or "filter_fn" in name
+        wide = name.endswith(WIDE) or "filter_fn" in name
         assert value.dtype == (torch.float32 if wide else dtype), name
+    narrow.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path)
+    for name, value in narrow.state_dict().items():
+        assert again.state_dict()[name].dtype == value.dtype, name
+        assert again.state_dict()[name].equal(value), name
     logits = narrow(bases).logits
     assert logits.dtype == torch.float32
     assert (
