@@ -170,9 +170,10 @@ def test_trap_5_the_complement_is_read_by_number_and_the_buffer_wins(publish, id
     assert relative(read(other)(torch.from_numpy(ids)).logits, wanted) < 1e-9
 
 
-def test_trap_6_padding_is_4_where_the_config_does_not_say(publish, ids):
-    folder, config, tensors = publish("caduceus")
-    assert "pad_token_id" not in config
+@pytest.mark.parametrize("stated", [{}, {"pad_token_id": None}])
+def test_trap_6_padding_is_4_where_the_config_does_not_say(stated, publish, ids):
+    folder, config, tensors = publish("caduceus", **stated)
+    assert config.get("pad_token_id") is None
     assert AutoConfig.from_pretrained(folder, trust_remote_code=False).pad_token_id == 4
     labels = ids.copy()
     labels[:, 10:] = 4
