@@ -18,6 +18,7 @@ from genolm.cli.info import info
 from genolm.cli.predict import predict
 from genolm.cli.pretrain import pretrain
 from genolm.cli.recipes import app as recipes
+from genolm.cli.saturate import saturate
 from genolm.cli.score import score
 from genolm.errors import InputError, UsageError
 
@@ -56,6 +57,7 @@ app.command("pretrain")(pretrain)
 app.command("finetune")(finetune)
 app.command("predict")(predict)
 app.command("score")(score)
+app.command("saturate")(saturate)
 app.command("embed")(embed)
 app.command("convert")(convert)
 app.add_typer(recipes, name="recipes")

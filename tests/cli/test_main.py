@@ -7,7 +7,10 @@ import pytest
 from genolm import __version__
 from genolm.cli import main as cli
 
-VERBS = {"demo", "doctor", "embed", "pretrain", "finetune", "predict", "score", "recipes"}
+VERBS = {
+    *("demo", "pretrain", "finetune", "predict", "score", "saturate", "embed"),
+    *("convert", "recipes", "info", "doctor"),
+}
 
 
 def run_genolm(*arguments, **options):

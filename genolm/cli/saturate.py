@@ -1,0 +1,112 @@
+"""``genolm saturate``: a region in, the score of its every SNV out."""
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from genolm.cli.model_option import MODEL_OPTION
+from genolm.cli.score import parse_batch_size
+from genolm.console import say, set_verbosity
+from genolm.errors import UsageError
+
+
+def _window_of(window: int | None, distance: int | None) -> int | None:
+    if window is not None and distance is not None:
+        raise UsageError("--window and --distance say the same thing: give one of them")
+    if distance is not None and distance < 0:
+        raise UsageError(f"--distance {distance}: at least 0")
+    return window if distance is None else 2 * distance + 1
+
+
+def saturate(
+    region: Annotated[
+        str,
+        typer.Argument(
+            metavar="REGION",
+            help="chr20:1000-2000 (1-based, both ends included), chr20:1000- (to the end), chr20"
+            " (all of it); or a BED file, or a VCF, whose REF bases are the sites.",
+        ),
+    ],
+    *,
+    reference: Annotated[
+        str, typer.Option("--reference", "-r", "-R", help="FASTA, plain or bgzipped.")
+    ],
+    model: Annotated[str, MODEL_OPTION],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            "-O",
+            help=".tsv, .csv (or either with .gz), .parquet, .vcf, .vcf.gz (with tabix index),"
+            " .bcf, .npz, .bedgraph; - is TSV on stdout.",
+        ),
+    ],
+    plot: Annotated[
+        str | None,
+        typer.Option(help="Draw a heat map under a track of letters too: .png or .svg."),
+    ] = None,
+    scores: Annotated[
+        str, typer.Option(help="Comma-separated: llr, llr_strands (each strand by itself).")
+    ] = "llr",
+    bedgraph_value: Annotated[
+        str,
+        typer.Option(
+            help="What a bedGraph holds for a base: the mean of the absolute scores of its three"
+            " SNVs (mean), or the lowest score (min)."
+        ),
+    ] = "mean",
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Bases in all.",
+            show_default="the length the model was trained on, else 1024 or the model's maximum",
+        ),
+    ] = None,
+    distance: Annotated[
+        int | None,
+        typer.Option("--distance", "-D", help="Bases on either side: a window of 2N + 1."),
+    ] = None,
+    batch_size: Annotated[str, typer.Option(help="Windows a batch, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
+    ] = "float32",
+    seed: Annotated[int, typer.Option(help="Scoring draws nothing; kept for scripts.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Score every single-base substitution (SNV) of a region, three for each base.
+
+    The numbers are those of `genolm score`: GENOLM_LLR, the log-likelihood ratio of ALT to REF
+    (natural log, negative = the model finds ALT less likely). Bases other than A, C, G, T have no
+    SNVs and are counted as skipped. An .npz holds scores (sites, 4) in the order A, C, G, T with
+    nan at the reference base, ref, positions (0-based), and chrom, start, end of each interval.
+
+    Example: `genolm saturate chr20:1,000-2,000 -r genome.fa -m runs/yeast/model -o snvs.vcf.gz
+    --plot snvs.png`
+    """
+    set_verbosity(quiet=quiet, verbose=verbose)
+    wanted = [name.strip() for name in scores.split(",") if name.strip()]
+
+    from genolm.scoring.runtime import Runtime
+    from genolm.scoring.saturate_file import SaturationJob, saturate_file
+
+    job = SaturationJob(
+        region=region,
+        reference=reference,
+        model=model,
+        output=output,
+        scores=wanted,
+        window=_window_of(window, distance),
+        site_value=bedgraph_value,
+        plot=plot,
+        runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
+        command=shlex.join(["genolm", *sys.argv[1:]]),
+    )
+    say(saturate_file(job).line())

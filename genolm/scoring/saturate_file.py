@@ -1,0 +1,107 @@
+"""Saturate regions of a genome: a FASTA and a region in, a file of scores out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from genolm import __version__
+from genolm.console import meter, say, say_more, warn
+from genolm.genome.fasta import Fasta
+from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.runtime import Runtime
+from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
+from genolm.scoring.saturate_output import (
+    Heading,
+    SiteValue,
+    check_saturation_output,
+    open_saturation,
+    saturation_fields,
+)
+from genolm.scoring.saturate_plot import check_plot, open_plot
+from genolm.scoring.saturate_regions import Regions, open_regions
+from genolm.scoring.vcf_output import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class SaturationJob:
+    """Everything that one saturation needs to know.
+
+    Attributes:
+        region: ``chr20:1000-2000`` as samtools writes it, or the path of a BED or VCF file.
+        reference: FASTA.
+        model: A bundled name, a folder or a hub id.
+        output: Its name tells the format; "-" is TSV on standard output.
+        scores: "llr", "llr_strands" or both.
+        window: Bases in all; None for the model's own.
+        site_value: What a bedGraph holds: "mean" of the absolute scores of a site, or "min".
+        plot: A .png or .svg to draw as well, or None.
+        runtime: How the model is run.
+        command: The command line, for the provenance.
+    """
+
+    region: str
+    reference: str
+    model: str
+    output: str
+    scores: Sequence[str] = ("llr",)
+    window: int | None = None
+    site_value: str = "mean"
+    plot: str | None = None
+    runtime: Runtime = field(default_factory=Runtime)
+    command: str = "genolm.scoring.saturate_file"
+
+
+def saturate_file(job: SaturationJob) -> Summary:
+    """Score every SNV of the regions and write them out, whole or not at all.
+
+    Raises:
+        UsageError: An option or a region, or a file that is not there.
+        InputError: The content of a file; what was to be published is not.
+    """
+    job.runtime.check()
+    fields = saturation_fields(job.scores)
+    check_saturation_output(job.output, job.site_value)
+    if job.plot is not None:
+        check_plot(job.plot)
+    with Fasta(job.reference) as fasta, open_regions(job.region, fasta) as regions:
+        model, tokenizer = job.runtime.load(job.model)
+        scorer = SiteScorer(
+            model, tokenizer, fasta, window=job.window, batch_size=job.runtime.batch_size
+        )
+        provenance = Provenance(
+            version=__version__,
+            command=job.command,
+            model=model_name(job.model),
+            model_sha256=model_digest(job.model),
+            reference=fasta.name,
+            reference_fai_md5=fasta.index_md5(),
+        )
+        heading = Heading(fields, provenance, fasta.contigs, cast(SiteValue, job.site_value))
+        say_more(f"window {scorer.window}, {job.runtime.describe()}")
+        summary = _run(job, regions, scorer, heading)
+        _report_contigs(regions, fasta)
+    return summary
+
+
+def _run(job: SaturationJob, regions: Regions, scorer: SiteScorer, heading: Heading) -> Summary:
+    total = None if regions.bases is None else SNVS_A_SITE * regions.bases
+    title = f"{job.region}, {heading.provenance.model}"
+    with (
+        open_plot(job.plot, title) as draw,
+        open_saturation(job.output, heading) as write,
+        meter("scoring", "SNVs", total) as shown,
+    ):
+        summary = Summary(skipped=regions.skipped)
+        for block in scorer.saturate(regions.intervals, shown.advance):
+            write(block)
+            draw(block)
+            summary.count(block)
+    return summary
+
+
+def _report_contigs(regions: Regions, fasta: Fasta) -> None:
+    if used := regions.resolver.aliases_used:
+        pairs = ", ".join(f"{ours} as {theirs}" for ours, theirs in used.items())
+        say(f"contigs found in {fasta.name} under another name: {pairs}")
+    for reason in regions.resolver.refused.values():
+        warn(f"{reason}: not the same contig")
