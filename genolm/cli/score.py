@@ -1,4 +1,4 @@
-"""``genolm score``: a VCF in, the VCF with scores out."""
+"""``genolm score``: variants in, the same with scores out."""
 
 import shlex
 import sys
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from genolm.cli.model_option import MODEL_OPTION
+from genolm.cli.termination import ending_on_sigterm
 from genolm.console import say, set_verbosity
 from genolm.errors import UsageError
 
@@ -32,6 +33,16 @@ def _choose_input(argument: str | None, option: str | None) -> str:
     return argument or option or "-"
 
 
+def _choose_output(output: str | None, variants: str) -> str:
+    if output is not None:
+        return output
+    from genolm.scoring.variant_sources import is_variant_list
+
+    if not is_variant_list(variants):
+        raise UsageError("name the output with --output (-o); '-' is stdout")
+    return "-"
+
+
 def _choose_window(window: int | None, distance: int | None) -> int | None:
     if window is not None and distance is not None:
         raise UsageError("--window and --distance say the same thing: give one of them")
@@ -42,7 +53,12 @@ def _choose_window(window: int | None, distance: int | None) -> int | None:
 
 def score(
     vcf: Annotated[
-        str | None, typer.Argument(metavar="VCF", help="VCF, VCF.gz or BCF; - is stdin.")
+        str | None,
+        typer.Argument(
+            metavar="VARIANTS",
+            help="VCF, VCF.gz or BCF (- is stdin); TSV, CSV or Parquet with columns chrom, pos, ref"
+            " and alt; or variants such as chr20:1024:A>C,20-1030-G-T.",
+        ),
     ] = None,
     *,
     reference: Annotated[
@@ -50,23 +66,24 @@ def score(
     ],
     model: Annotated[str, MODEL_OPTION],
     output: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output",
             "-o",
             "-O",
-            help=".vcf, .vcf.gz (with tabix index), .bcf, .tsv, .csv or .parquet; - is VCF on"
-            " stdout.",
+            help=".vcf, .vcf.gz (with tabix index), .bcf, .tsv, .csv, .parquet, .jsonl, .bed or"
+            " .bedgraph; - is stdout, as VCF where a VCF came in, else as TSV.",
+            show_default="stdout for variants on the command line",
         ),
-    ],
+    ] = None,
     vcf_option: Annotated[
         str | None, typer.Option("--input", "-I", help="The VCF, as SpliceAI names it.")
     ] = None,
     scores: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: llr, llr_strands (each strand by itself), wild_type (one pass for"
-            " all variants of a window), dist, dist_cosine, dist_site, dist_site_cosine (of the"
+            help="Comma-separated: llr, llr_strands (each strand by itself), wild_type (one pass"
+            " for all variants of a window), dist, dist_cosine, dist_site, dist_site_cosine (of the"
             " hidden states), delta (of a classifier's outputs).",
             show_default="llr of a language model, delta of a classifier",
         ),
@@ -98,6 +115,13 @@ def score(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="chr20:1-1000,chr21|BED",
+            help="Score and write only records whose POS lies in these; an index is used.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first REF that is not in the FASTA.")
     ] = False,
@@ -105,17 +129,19 @@ def score(
         str,
         typer.Option(
             metavar="i/n",
-            help="Score and write only every n-th block of 64 records, from block i (0 to n-1).",
+            help="Score and write only every n-th block of 64 records, from block i (0 to n-1);"
+            " `genolm merge` joins the outputs.",
         ),
     ] = "0/1",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-) -> None:
-    """Score the variants of a VCF by how much less (or more) likely a model finds ALT than REF.
+) -> int:
+    """Score variants by how much less (or more) likely a model finds ALT than REF.
 
     Every record comes out, in order and unchanged but for what is appended to INFO: GENOLM_LLR,
     the log-likelihood ratio (natural log, negative = ALT is less likely), and GENOLM_SKIP, why an
-    allele has none.
+    allele has none. A table keeps its columns and gets these after them; .jsonl, .bed and
+    .bedgraph have a line for every allele or site.
 
     Example: `genolm score in.vcf.gz -r genome.fa -m runs/yeast/model -o scored.vcf.gz`
     """
@@ -124,19 +150,23 @@ def score(
     wanted = [name.strip() for name in scores.split(",") if name.strip()]
 
     from genolm.scoring.runtime import Runtime
-    from genolm.scoring.score_file import ScoringJob, parse_shard, score_file
+    from genolm.scoring.score_file import ScoringJob, score_file
+    from genolm.scoring.shards import parse_shard
 
     job = ScoringJob(
         vcf=chosen,
         reference=reference,
         model=model,
-        output=output,
+        output=_choose_output(output, chosen),
         scores=wanted,
         window=_choose_window(window, distance),
         layer=layer,
+        regions=regions,
         strict=strict,
         shard=parse_shard(shard),
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )
-    say(score_file(job).line())
+    with ending_on_sigterm() as ending:
+        say(score_file(job).line())
+    return ending.code

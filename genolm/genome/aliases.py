@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 _MITOCHONDRIA = frozenset({"M", "MT", "MITO"})
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return what all aliases of a name share: no ``chr`` in front, one mitochondrion."""
     bare = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
     return "MT" if bare.upper() in _MITOCHONDRIA else bare
@@ -36,7 +36,7 @@ class ContigResolver:
         self._known: dict[str, str | None] = {}
         self._by_plain_name: dict[str, list[str]] = {}
         for name in contigs:
-            self._by_plain_name.setdefault(_plain_name(name), []).append(name)
+            self._by_plain_name.setdefault(plain_name(name), []).append(name)
 
     def resolve(self, name: str) -> str | None:
         """Return the genome's name for ``name``, None where it has no such contig."""
@@ -45,7 +45,7 @@ class ContigResolver:
         return self._known[name]
 
     def _alias(self, name: str) -> str | None:
-        candidates = self._by_plain_name.get(_plain_name(name), [])
+        candidates = self._by_plain_name.get(plain_name(name), [])
         if len(candidates) != 1:
             return None
         alias = candidates[0]

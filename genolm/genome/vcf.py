@@ -9,12 +9,14 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from genolm.errors import InputError
 from genolm.genome.bcf import bcf_lines
 from genolm.genome.compression import DamagedInputError, open_decompressed, source_name
 from genolm.genome.content import kind_of
+from genolm.genome.indexed_vcf import index_of, indexed_lines
+from genolm.genome.regions import Regions
 
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"
@@ -46,6 +48,7 @@ class VcfRecord(NamedTuple):
         ref: Reference allele, as written.
         alts: Alternate alleles, as written; ``(".",)`` where there is none.
         info: The INFO column, as written.
+        cells: What a table said, where the record was a row of one.
     """
 
     line: str
@@ -56,6 +59,7 @@ class VcfRecord(NamedTuple):
     ref: str
     alts: tuple[str, ...]
     info: str
+    cells: tuple[Any, ...] = ()
 
 
 class VcfReader:
@@ -64,6 +68,7 @@ class VcfReader:
     Args:
         lines: The lines of the file with their newlines.
         source: Name of the file for messages.
+        regions: Leave out the records whose POS lies in none of them; None keeps all.
 
     Attributes:
         header: The ``##`` lines as they stand in the file, without their newlines.
@@ -77,12 +82,13 @@ class VcfReader:
             (the message names it), or the data are cut short (after all complete records).
     """
 
-    def __init__(self, lines: Iterable[str], source: str) -> None:
+    def __init__(self, lines: Iterable[str], source: str, regions: Regions | None = None) -> None:
         self.header: list[str] = []
         self.columns = ""
         self.newline = "\n"
         self.num_records = 0
         self._source = source
+        self._regions = regions
         self._lines = iter(lines)
         self._number = 0
         self._read_header()
@@ -144,12 +150,15 @@ class VcfReader:
                     raise InputError(f"{self._source}:{self._number}: {problem}")
                 chrom, pos, _, ref, alt, _, _, info = fields[:8]
                 self.num_records += 1
+                start = int(pos) - 1
+                if self._regions is not None and not self._regions.hold(chrom, start):
+                    continue
                 yield VcfRecord(
                     line,
                     text[len(line) :],
                     self._number,
                     chrom,
-                    int(pos) - 1,
+                    start,
                     ref,
                     tuple(alt.split(",")),
                     info,
@@ -186,11 +195,13 @@ class VcfReader:
         self.close()
 
 
-def open_vcf(path: str | Path) -> VcfReader:
+def open_vcf(path: str | Path, regions: Regions | None = None) -> VcfReader:
     """Open VCF text (plain, gzip, bgzip) or BCF, told apart by content.
 
     Args:
         path: A file, or ``"-"`` for standard input.
+        regions: Leave out the records whose POS lies in none of them. An index beside the file
+            is used: messages then count the lines that it leads to.
 
     Raises:
         UsageError: There is no such file.
@@ -198,6 +209,25 @@ def open_vcf(path: str | Path) -> VcfReader:
     """
     stream = open_decompressed(path)
     if stream.peek(4)[:4] == b"BCF\x02":
-        return VcfReader(bcf_lines(path, stream), source_name(path))
+        return VcfReader(bcf_lines(path, stream, regions), source_name(path), regions)
+    index = index_of(path) if regions is not None and str(path) != "-" else None
     lines = io.TextIOWrapper(stream, ENCODING, ERRORS, newline="\n")
-    return VcfReader(lines, source_name(path))
+    if index is None or regions is None:
+        return VcfReader(lines, source_name(path), regions)
+    return VcfReader(_jump(path, index, regions, lines), f"{path} (--regions)", regions)
+
+
+def _jump(path: str | Path, index: Path, regions: Regions, lines: Iterable[str]) -> Iterator[str]:
+    """Yield the header, then what the index leads to, or all where it would change line ends."""
+    text = ""
+    for text in lines:
+        yield text
+        if text.startswith("#CHROM"):
+            break
+    first = next(iter(lines), "\n")
+    if first.endswith("\r\n") or text.endswith("\r\n"):  # htslib takes the CR away
+        yield first
+        yield from lines
+        return
+    for line in indexed_lines(path, index, regions):
+        yield line.decode(ENCODING, ERRORS) + "\n"

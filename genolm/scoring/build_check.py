@@ -1,5 +1,6 @@
 """Notice early that a VCF and a FASTA are of different genome builds."""
 
+from collections.abc import Callable
 from typing import Final
 
 from genolm.errors import InputError
@@ -20,14 +21,23 @@ class BuildCheck:
         vcf: How messages call the VCF.
         reference: How messages call the FASTA.
         strict: Whether the first wrong REF is one too many.
+        place: Returns how messages call the record with a number.
     """
 
-    def __init__(self, vcf: str, reference: str, *, strict: bool) -> None:
+    def __init__(
+        self,
+        vcf: str,
+        reference: str,
+        *,
+        strict: bool,
+        place: Callable[[int], str] | None = None,
+    ) -> None:
         self.checked = 0
         self.wrong = 0
         self._vcf = vcf
         self._reference = reference
         self._strict = strict
+        self._place = place or (lambda number: f"{vcf}:{number}")
 
     def see(self, record: VcfRecord, site: Site) -> None:
         """Count a record.
@@ -42,7 +52,7 @@ class BuildCheck:
             self.wrong += 1
             if self._strict:
                 raise InputError(
-                    f"{self._vcf}:{record.number}: REF {record.ref} does not stand at"
+                    f"{self._place(record.number)}: REF {record.ref} does not stand at"
                     f" {record.chrom}:{pos_from_start(record.start)} of {self._reference}"
                     " (--strict)"
                 )

@@ -1,4 +1,4 @@
-"""Score a VCF file: records in, annotated records out, in order and in constant memory."""
+"""Score variants of a file: records in, annotated records out, in order and in constant memory."""
 
 import itertools
 import time
@@ -9,22 +9,23 @@ from typing import Final
 
 from genolm import __version__
 from genolm.console import meter, say, say_more, warn
-from genolm.errors import InputError, UsageError
+from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
-from genolm.genome.compression import source_name
 from genolm.genome.fasta import Fasta
-from genolm.genome.vcf import VcfReader, VcfRecord, open_vcf
+from genolm.genome.regions import Regions
+from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fields import Result, check_scores
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
+from genolm.scoring.shards import SHARD_BLOCK, Shard
 from genolm.scoring.sites import Site, SiteReader
+from genolm.scoring.variant_sources import VariantSource, open_source
 from genolm.scoring.variants import CHUNK, VariantScorer
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, check_output, open_writer
 
-SHARD_BLOCK: Final = 64
 NAMED: Final = 5  # contigs that a message lists
 
 Chunk = list[tuple[VcfRecord, Site]]
@@ -35,16 +36,19 @@ class ScoringJob:
     """Everything that one scoring of a file needs to know.
 
     Attributes:
-        vcf: VCF or BCF; "-" is standard input.
+        vcf: VCF, BCF or a table of variants, or variants with commas between them; "-" is VCF on
+            standard input.
         reference: FASTA.
         model: A bundled name, a folder or a hub id.
-        output: Its name tells the format; "-" is VCF on standard output.
+        output: Its name tells the format; "-" is standard output, as VCF where a VCF came in and
+            as TSV where not.
         scores: Names from ``NAMES``; none means what the model is for.
         window: Bases in all; None for the model's own.
         layer: Hidden states that distances are taken between; None is the final normed ones.
+        regions: Score and write only records whose POS lies in them; see ``Regions.parse``.
         strict: Whether the first wrong REF ends the run.
         shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
-            numbered i. Taking a block of every shard's output in turn restores the input's order.
+            numbered i. ``merge_files`` joins the outputs again.
         runtime: How the model is run.
         command: The command line, for the header.
     """
@@ -56,6 +60,7 @@ class ScoringJob:
     scores: Sequence[str] = ()
     window: int | None = None
     layer: int | None = None
+    regions: str | None = None
     strict: bool = False
     shard: tuple[int, int] = (0, 1)
     runtime: Runtime = field(default_factory=Runtime)
@@ -111,7 +116,8 @@ def score_file(job: ScoringJob) -> Summary:
     job.runtime.check()
     check_scores(job.scores)
     check_output(job.output)
-    with Fasta(job.reference) as fasta, open_vcf(job.vcf) as reader:
+    regions = None if job.regions is None else Regions.parse(job.regions)
+    with Fasta(job.reference) as fasta, open_source(job.vcf, regions) as source:
         model, tokenizer = job.runtime.load(job.model)
         scorer = VariantScorer(
             model,
@@ -122,7 +128,8 @@ def score_file(job: ScoringJob) -> Summary:
             layer=job.layer,
             batch_size=job.runtime.batch_size,
         )
-        resolver = ContigResolver(fasta.contigs, reader.contig_lengths)
+        source.declare(fasta.contigs)
+        resolver = ContigResolver(fasta.contigs, source.contig_lengths)
         provenance = Provenance(
             version=__version__,
             command=job.command,
@@ -130,15 +137,24 @@ def score_file(job: ScoringJob) -> Summary:
             model_sha256=model_digest(job.model),
             reference=fasta.name,
             reference_fai_md5=fasta.index_md5(),
+            shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
         )
         annotation = Annotation(
-            scorer.fields, provenance, reader.header, reader.columns, reader.newline
+            scorer.fields,
+            provenance,
+            source.header,
+            source.columns,
+            source.newline,
+            source.table,
+            tabular=not source.is_vcf,
         )
         sites = SiteReader(scorer.genome, resolver, scorer.window)
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
-        check = BuildCheck(source_name(job.vcf), job.reference, strict=job.strict)
-        summary = _run(job, _chunks(job, reader, sites, check), scorer, annotation)
-        _report_contigs(resolver, sites, reader, fasta)
+        check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
+        summary = _run(job, _chunks(job, source, sites, check), scorer, annotation)
+        if regions is not None and not summary.records:
+            warn(f"no record of {source.name} lies in --regions {job.regions}")
+        _report_contigs(resolver, sites, source, fasta)
     return summary
 
 
@@ -161,14 +177,16 @@ def _run(
 
 
 def _chunks(
-    job: ScoringJob, reader: VcfReader, sites: SiteReader, check: BuildCheck
+    job: ScoringJob, source: VariantSource, sites: SiteReader, check: BuildCheck
 ) -> Iterator[Chunk]:
     number, count = job.shard
-    mine = (record for index, record in enumerate(reader) if index // SHARD_BLOCK % count == number)
+    records: Iterator[VcfRecord] = source.records
+    if count > 1:
+        records = (one for i, one in enumerate(records) if i // SHARD_BLOCK % count == number)
     complete = True
     while complete:
         try:
-            chunk = _read_chunk(mine, sites, check)
+            chunk = _read_chunk(records, sites, check)
             complete = len(chunk) == CHUNK
             if not complete:
                 check.finish()
@@ -188,7 +206,7 @@ def _read_chunk(records: Iterator[VcfRecord], sites: SiteReader, check: BuildChe
 
 
 def _report_contigs(
-    resolver: ContigResolver, sites: SiteReader, reader: VcfReader, fasta: Fasta
+    resolver: ContigResolver, sites: SiteReader, source: VariantSource, fasta: Fasta
 ) -> None:
     if resolver.aliases_used:
         pairs = ", ".join(f"{ours} as {theirs}" for ours, theirs in resolver.aliases_used.items())
@@ -199,21 +217,9 @@ def _report_contigs(
         names = list(sites.missing)
         listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
         warn(f"{fasta.name} has no contig {listed}; the records there were skipped")
-    for name, declared in reader.contig_lengths.items():
+    for name, declared in source.contig_lengths.items():
         if fasta.contigs.get(name, declared) != declared:
             warn(
                 f"{name} is declared with {declared} bases, but has {fasta.contigs[name]} in"
                 f" {fasta.name}: wrong genome build?"
             )
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read ``i/n`` with i from 0 to n - 1.
-
-    Raises:
-        UsageError: The text is something else.
-    """
-    number, slash, count = text.partition("/")
-    if slash and number.isdecimal() and count.isdecimal() and int(number) < int(count):
-        return int(number), int(count)
-    raise UsageError(f"--shard {text}: write i/n with i from 0 to n-1, such as 0/4")

@@ -3,13 +3,14 @@
 import csv
 import gzip
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from genolm.atomic import replace_when_done
 from genolm.errors import UsageError
@@ -32,10 +33,12 @@ class Column:
     Attributes:
         name: Its heading.
         kind: What its values are; any may be missing (None).
+        stored: The Arrow type that Parquet keeps them in, where it is not the kind's usual one.
     """
 
     name: str
     kind: Kind
+    stored: Any = None
 
 
 def table_suffix(path: str | Path) -> str | None:
@@ -88,7 +91,10 @@ def check_place(path: str | Path) -> None:
 
 @contextmanager
 def open_table(
-    path: str | Path, columns: Sequence[Column], metadata: Mapping[str, str] | None = None
+    path: str | Path,
+    columns: Sequence[Column],
+    metadata: Mapping[str, str] | None = None,
+    preamble: str = "",
 ) -> Iterator[WriteRows]:
     """Open a table for writing; it takes its name when the block has succeeded.
 
@@ -96,6 +102,7 @@ def open_table(
         path: Ends in .tsv, .csv (or either with .gz) or .parquet; "-" is TSV on stdout.
         columns: The columns, in order.
         metadata: Provenance; kept in Parquet, where it breaks no reader.
+        preamble: What stands before the headings of TSV and CSV.
 
     Yields:
         A function that writes rows.
@@ -111,8 +118,9 @@ def open_table(
         ):
             yield write
         return
-    with _text_stream(path) as stream:
+    with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
+        text.write(preamble)
         writer = csv.writer(text, delimiter=DELIMITERS[suffix], lineterminator="\n")
         writer.writerow([column.name for column in columns])
         yield lambda rows: writer.writerows(map(_texts, rows))
@@ -121,10 +129,15 @@ def open_table(
 
 
 @contextmanager
-def _text_stream(path: str | Path) -> Iterator[BinaryIO]:
+def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing; it takes its name when the block has succeeded.
+
+    Args:
+        path: Its name; gzipped where that ends in .gz. "-" is standard output.
+    """
     if str(path) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output() as out:
+            yield out
         return
     with ExitStack() as stack:
         stream: BinaryIO = stack.enter_context(
@@ -135,6 +148,20 @@ def _text_stream(path: str | Path) -> Iterator[BinaryIO]:
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
             stream = stack.enter_context(packed)  # type: ignore[assignment]  # writes bytes too
         yield stream
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Yield stdout as bytes; what cannot be written is said once, not again at Python's exit."""
+    stream = sys.stdout.buffer
+    try:
+        yield stream
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def _texts(row: Row) -> list[str]:
@@ -160,7 +187,7 @@ def _parquet(
         "real": pa.float64(),
         "truth": pa.bool_(),
     }
-    fields = [(column.name, kinds[column.kind]) for column in columns]
+    fields = [(column.name, column.stored or kinds[column.kind]) for column in columns]
     schema = pa.schema(fields, metadata=dict(metadata))
     waiting: list[Row] = []
 

@@ -13,9 +13,10 @@ from genolm.scoring.fields import (
     ScoreField,
     format_score,
 )
+from genolm.scoring.shards import Shard
 
 _OWN_LINE: Final = re.compile(
-    rf"##(genolm(Version|Command|Model|Reference)=|INFO=<ID={PREFIX}[^,>]*[,>])"
+    rf"##(genolm(Version|Command|Model|Reference|Shard|Merge)=|INFO=<ID={PREFIX}[^,>]*[,>])"
 )
 _INFO_COLUMN: Final = 7
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.+-]")
@@ -32,6 +33,8 @@ class Provenance:
         model_sha256: Digest of its weights file.
         reference: Name of the FASTA.
         reference_fai_md5: Digest of its index.
+        shard: Which part of the input's records it is; None for all of them.
+        merge: The command line that joined the parts again; empty where none did.
     """
 
     version: str
@@ -40,6 +43,8 @@ class Provenance:
     model_sha256: str
     reference: str
     reference_fai_md5: str
+    shard: Shard | None = None
+    merge: str = ""
 
     def lines(self) -> list[str]:
         """Return the header lines, structured so that htslib keeps them."""
@@ -48,7 +53,23 @@ class Provenance:
             f"##genolmCommand={' '.join(self.command.split())}",
             f"##genolmModel=<ID={_as_id(self.model)},sha256={self.model_sha256}>",
             f"##genolmReference=<ID={_as_id(self.reference)},fai_md5={self.reference_fai_md5}>",
+            *([self.shard.line()] if self.shard else []),
+            *([f"##genolmMerge={' '.join(self.merge.split())}"] if self.merge else []),
         ]
+
+    def values(self) -> dict[str, str | int]:
+        """Return the same by name, for formats that have names."""
+        found: dict[str, str | int] = {
+            "version": self.version,
+            "command": self.command,
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "reference": self.reference,
+            "reference_fai_md5": self.reference_fai_md5,
+        }
+        if self.shard is not None:
+            found |= {"shard": self.shard.number, "shards": self.shard.count}
+        return found
 
 
 def _as_id(name: str) -> str:

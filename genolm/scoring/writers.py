@@ -1,6 +1,5 @@
 """Write scored records in the format that the output's name asks for, whole or not at all."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -9,22 +8,23 @@ from typing import BinaryIO, Final
 from genolm.atomic import replace_when_done
 from genolm.console import warn
 from genolm.errors import UsageError
-from genolm.genome.vcf import ENCODING, ERRORS, VcfRecord, pos_from_start
-from genolm.scoring.fields import SKIP, Result, ScoreField
+from genolm.genome.vcf import ENCODING, ERRORS, VcfRecord
+from genolm.scoring.fields import Result, ScoreField
 from genolm.scoring.tables import (
     TABLE_SUFFIXES,
-    Column,
-    Value,
     check_place,
     check_table,
-    open_table,
+    standard_output,
     table_suffix,
 )
+from genolm.scoring.variant_tables import VariantTable
 from genolm.scoring.vcf_output import Provenance, annotate_header, annotate_line, info_entry
 
 WriteRecord = Callable[[VcfRecord, Sequence[Result]], None]
 
-SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf", *TABLE_SUFFIXES)
+VCF_SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+LINE_SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".bed", ".bedgraph")
+SUFFIXES: Final = (*VCF_SUFFIXES, *TABLE_SUFFIXES, *LINE_SUFFIXES)
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Annotation:
         header: The input's ``##`` lines.
         columns: The input's ``#CHROM`` line.
         newline: What ends the header's lines.
+        table: The table that the records are rows of, None for other inputs.
+        tabular: Whether standard output is to be TSV, not VCF.
     """
 
     fields: Sequence[ScoreField]
@@ -44,12 +46,14 @@ class Annotation:
     header: Sequence[str]
     columns: str
     newline: str
+    table: VariantTable | None = None
+    tabular: bool = False
     _warned: bool = field(default=False, init=False)
 
     def header_lines(self) -> list[str]:
         """Return the ``##`` lines of the output."""
         lines, replaced = annotate_header(self.header, self.fields, self.provenance)
-        self._warn_of(replaced)
+        self.warn_of(replaced=replaced)
         return lines
 
     def encode_header(self, lines: Sequence[str]) -> bytes:
@@ -60,10 +64,11 @@ class Annotation:
     def encode_record(self, record: VcfRecord, results: Sequence[Result]) -> bytes:
         """Return an annotated record as bytes, with the line end that it had."""
         line, replaced = annotate_line(record.line, info_entry(self.fields, results))
-        self._warn_of(replaced)
+        self.warn_of(replaced=replaced)
         return f"{line}{record.newline}".encode(ENCODING, ERRORS)
 
-    def _warn_of(self, replaced: bool) -> None:
+    def warn_of(self, *, replaced: bool) -> None:
+        """Say once that the scores of an earlier run were taken out."""
         if replaced and not self._warned:
             self._warned = True
             warn("the input was scored before; the GENOLM_ fields of that run are replaced")
@@ -88,15 +93,19 @@ def open_writer(path: str, annotation: Annotation) -> AbstractContextManager[Wri
     """Open an output; it takes its name when the block has succeeded.
 
     Args:
-        path: Ends in one of ``SUFFIXES``; "-" is VCF on stdout.
+        path: Ends in one of ``SUFFIXES``; "-" is VCF on stdout, or TSV where the input was none.
         annotation: What stands over the records.
 
     Returns:
         A context manager; it gives a function that writes one record with its results.
     """
     name = path.lower()
-    if table_suffix(path) is not None:
-        return _table(path, annotation)
+    if table_suffix(path) is not None or (path == "-" and annotation.tabular):
+        from genolm.scoring.table_output import open_rows
+
+        return open_rows(path, annotation)
+    if name.endswith(LINE_SUFFIXES):
+        return _open_lines(path, annotation)
     if name.endswith(".bcf"):
         from genolm.scoring.bcf_output import open_bcf
 
@@ -108,11 +117,22 @@ def open_writer(path: str, annotation: Annotation) -> AbstractContextManager[Wri
     return _text(path, annotation)
 
 
+def _open_lines(path: str, annotation: Annotation) -> AbstractContextManager[WriteRecord]:
+    from genolm.scoring.line_output import open_bed, open_bedgraph, open_json_lines
+
+    name = path.lower()
+    if name.endswith(".bed"):
+        return open_bed(path, annotation)
+    if name.endswith(".bedgraph"):
+        return open_bedgraph(path, annotation)
+    return open_json_lines(path, annotation)
+
+
 @contextmanager
 def _text(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
     if path == "-":
-        yield _lines(sys.stdout.buffer, annotation)
-        sys.stdout.buffer.flush()
+        with standard_output() as stream:
+            yield _lines(stream, annotation)
         return
     with replace_when_done(path) as partial, partial.open("wb") as stream:
         yield _lines(stream, annotation)
@@ -125,32 +145,3 @@ def _lines(stream: BinaryIO, annotation: Annotation) -> WriteRecord:
         stream.write(annotation.encode_record(record, results))
 
     return write
-
-
-@contextmanager
-def _table(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
-    columns = [
-        Column("chrom", "text"),
-        Column("pos", "integer"),
-        *(Column(name, "text") for name in ("id", "ref", "alt")),
-        *(Column(one.name, "real") for one in annotation.fields),
-        Column(SKIP, "text"),
-    ]
-    metadata = {"genolm": "\n".join(annotation.provenance.lines())}
-    with open_table(path, columns, metadata) as write_rows:
-
-        def write(record: VcfRecord, results: Sequence[Result]) -> None:
-            write_rows(_rows(record, results, annotation.fields))
-
-        yield write
-
-
-def _rows(
-    record: VcfRecord, results: Sequence[Result], fields: Sequence[ScoreField]
-) -> Iterator[list[Value]]:
-    identifier = record.line.split("\t", 3)[2]
-    pos = pos_from_start(record.start)
-    for alt, result in zip(record.alts, results, strict=True):
-        reason = result if isinstance(result, str) else "."
-        scores = [one.value(result) for one in fields]
-        yield [record.chrom, pos, identifier, record.ref, alt, *scores, reason]

@@ -156,7 +156,7 @@ def test_batch_threads_and_shards_change_no_number(here, model):
         ({"more": ["--scores", "delta"]}, "needs a fine-tuned classifier"),
         ({"more": ["--scores", "dist", "--layer", "9"]}, "layer 9: this model has"),
         ({"output": "nowhere/out.vcf"}, "its folder does not exist"),
-        ({"output": "out.bed"}, "an output's name ends in one of .vcf"),
+        ({"output": "out.bam"}, "an output's name ends in one of .vcf"),
         ({"more": ["-r", "missing.fa"]}, "no such file: missing.fa"),
         ({"more": ["--scores", "far"]}, "unknown score 'far'; available are llr, llr_strands"),
         ({"more": ["--scores", "llr,,dits"]}, "unknown score 'dits'"),

@@ -10,7 +10,8 @@ from genolm.scoring import score_file as module
 from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fields import ratio
 from genolm.scoring.runtime import Runtime
-from genolm.scoring.score_file import ScoringJob, Summary, parse_shard, score_file
+from genolm.scoring.score_file import ScoringJob, Summary, score_file
+from genolm.scoring.shards import parse_shard
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 CPU = Runtime(device="cpu")

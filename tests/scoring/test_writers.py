@@ -178,8 +178,8 @@ def test_an_output_of_unknown_kind_or_place_is_refused(tmp_path):
     check_output("-")
     for suffix in SUFFIXES:
         check_output(str(tmp_path / f"out{suffix.upper()}"))
-    with pytest.raises(UsageError, match=r"out\.bed: an output's name ends in one of \.vcf"):
-        check_output(str(tmp_path / "out.bed"))
+    with pytest.raises(UsageError, match=r"out\.bam: an output's name ends in one of \.vcf"):
+        check_output(str(tmp_path / "out.bam"))
     with pytest.raises(UsageError, match="its folder does not exist"):
         check_output(str(tmp_path / "nowhere" / "out.vcf"))
     (tmp_path / "folder.vcf").mkdir()
