@@ -26,7 +26,8 @@ def saturate(
         typer.Argument(
             metavar="REGION",
             help="chr20:1000-2000 (1-based, both ends included), chr20:1000- (to the end), chr20"
-            " (all of it); or a BED file, or a VCF, whose REF bases are the sites.",
+            " (all of it); a BED file; a VCF, whose REF bases are the sites; or, with --annotation,"
+            " the name of a gene.",
         ),
     ],
     *,
@@ -44,6 +45,9 @@ def saturate(
             " .bcf, .npz, .bedgraph; - is TSV on stdout.",
         ),
     ],
+    annotation: Annotated[
+        str | None, typer.Option(help="GenBank, GFF3 or GTF in which REGION is a gene.")
+    ] = None,
     plot: Annotated[
         str | None,
         typer.Option(help="Draw a heat map under a track of letters too: .png or .svg."),
@@ -106,6 +110,7 @@ def saturate(
         window=_window_of(window, distance),
         site_value=bedgraph_value,
         plot=plot,
+        annotation=annotation,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

@@ -27,7 +27,8 @@ class SaturationJob:
     """Everything that one saturation needs to know.
 
     Attributes:
-        region: ``chr20:1000-2000`` as samtools writes it, or the path of a BED or VCF file.
+        region: ``chr20:1000-2000`` as samtools writes it, or the path of a BED or VCF file; the
+            name of a gene where there is an annotation.
         reference: FASTA.
         model: A bundled name, a folder or a hub id.
         output: Its name tells the format; "-" is TSV on standard output.
@@ -35,6 +36,7 @@ class SaturationJob:
         window: Bases in all; None for the model's own.
         site_value: What a bedGraph holds: "mean" of the absolute scores of a site, or "min".
         plot: A .png or .svg to draw as well, or None.
+        annotation: GenBank, GFF3 or GTF that knows the gene, or None.
         runtime: How the model is run.
         command: The command line, for the provenance.
     """
@@ -47,6 +49,7 @@ class SaturationJob:
     window: int | None = None
     site_value: str = "mean"
     plot: str | None = None
+    annotation: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.saturate_file"
 
@@ -63,7 +66,10 @@ def saturate_file(job: SaturationJob) -> Summary:
     check_saturation_output(job.output, job.site_value)
     if job.plot is not None:
         check_plot(job.plot)
-    with Fasta(job.reference) as fasta, open_regions(job.region, fasta) as regions:
+    with (
+        Fasta(job.reference) as fasta,
+        open_regions(job.region, fasta, job.annotation) as regions,
+    ):
         model, tokenizer = job.runtime.load(job.model)
         scorer = SiteScorer(
             model, tokenizer, fasta, window=job.window, batch_size=job.runtime.batch_size

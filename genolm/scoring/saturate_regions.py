@@ -1,4 +1,4 @@
-"""Which bases of a genome to saturate: a region, the intervals of a BED file, the sites of a VCF.
+"""Which bases of a genome to saturate: a region, a gene, a BED file, the sites of a VCF.
 
 Everything handed on is 0-based half-open and in the genome's own contig names; strands are left
 out, for a SNV is written on the forward strand.
@@ -23,6 +23,7 @@ from genolm.genome.interval import Interval
 from genolm.genome.sequence import is_acgt
 from genolm.genome.vcf import VcfReader, VcfRecord, open_vcf, start_from_pos
 from genolm.scoring.build_check import BuildCheck
+from genolm.scoring.saturate_gene import find_gene
 from genolm.scoring.sites import Site
 from genolm.scoring.windows import GenomeWindows
 
@@ -48,24 +49,29 @@ class Regions:
 
 
 @contextmanager
-def open_regions(text: str, fasta: Fasta) -> Iterator[Regions]:
+def open_regions(text: str, fasta: Fasta, annotation: str | None = None) -> Iterator[Regions]:
     """Open what the user named.
 
     Args:
         text: ``chr20:1000-2000`` (1-based, both ends included, commas allowed), ``chr20:1000-``
-            (up to the contig's end), ``chr20`` (all of it), or the path of a BED or VCF file.
+            (up to the contig's end), ``chr20`` (all of it), or the path of a BED or VCF file; the
+            name of a gene where there is an annotation.
         fasta: The genome.
+        annotation: GenBank, GFF3 or GTF.
 
     Yields:
         The intervals. Those of a BED file come as they are, overlapping or not. Of a VCF, every
         base of each REF is a site; a base that the record before has is not given again.
 
     Raises:
-        UsageError: There is no such region, contig or file.
+        UsageError: There is no such region, contig, gene or file.
         InputError: The content of the file is wrong.
     """
     resolver = ContigResolver(fasta.contigs)
-    region = parse_region(text, fasta, resolver)
+    if annotation is None:
+        region = parse_region(text, fasta, resolver)
+    else:
+        region = find_gene(text, annotation, fasta, resolver)
     if region is not None:
         yield Regions(iter([region]), region.length, resolver)
     elif not Path(text).is_file():

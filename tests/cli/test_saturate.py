@@ -113,6 +113,14 @@ def test_intervals_of_a_bed_are_scored_each_by_itself(here, capfd):
         np.testing.assert_array_equal(found["scores"][10:20], found["scores"][25:35])
 
 
+def test_a_gene_is_scored_where_its_annotation_has_it(here, capfd):
+    (here / "genes.gff").write_text("##gff-version 3\n1\tx\tgene\t91\t95\t.\t-\t.\tName=abc\n")
+    assert saturate("--annotation", "genes.gff", region="abc") == 0
+    assert "5 sites, 15 SNVs scored" in capfd.readouterr().err
+    assert saturate("--annotation", "genes.gff", region="chr1:1-5") == 2
+    assert "genes.gff has no gene 'chr1:1-5'" in capfd.readouterr().err
+
+
 def test_the_sites_of_a_vcf_are_saturated(here, capfd):
     assert saturate(output="sites.vcf", region="1:91-95") == 0
     assert "contigs found in g.fa under another name: 1 as chr1" in capfd.readouterr().err
