@@ -98,8 +98,10 @@ class GenolmModel(PreTrainedModel):
         resized = model.get_output_embeddings()
         if resized is not head:
             # A layer of torch's own came in its place; ours also knows its precision.
-            head.weight, head.out_features = resized.weight, rows
+            head.weight = resized.weight
             model.set_output_embeddings(head)
+        if head is not None:  # a tied head's number is left as it was by transformers 5.3
+            head.out_features = rows
         for name in config.kinds():
             setattr(self.config, name, getattr(config, name))
         for module in self.modules():

@@ -189,12 +189,14 @@ def fill(model: GenolmModel, tensors: Mapping[str, Tensor], source: Path) -> Fil
     own = model.state_dict()
     _check_shapes(own, tensors, source)
     shared = own.keys() & set(model.all_tied_weights_keys)
-    buffers = {name for name, _ in model.named_buffers()}
+    given = {name for name, _ in model.named_buffers()}
+    if not getattr(model.config, "train_freq", True):  # the original keeps these nowhere
+        given |= {name for name in own if name.endswith(".freq")}
     absent = own.keys() - tensors.keys() - shared
-    heads = {key for key in absent - buffers if HEAD.match(key)}
+    heads = {key for key in absent - given if HEAD.match(key)}
     problems = {
         "holds, beyond this config,": tensors.keys() - own.keys(),
-        "lacks": absent - buffers - heads,
+        "lacks": absent - given - heads,
     }
     for what, keys in problems.items():
         if keys:
@@ -204,7 +206,7 @@ def fill(model: GenolmModel, tensors: Mapping[str, Tensor], source: Path) -> Fil
             )
     model.load_state_dict(dict(tensors), strict=False)
     nn.Module.train(model, False)
-    parts = (own.keys() & tensors.keys(), shared - tensors.keys(), absent & buffers, heads)
+    parts = (own.keys() & tensors.keys(), shared - tensors.keys(), absent & given, heads)
     return Filled(*(tuple(sorted(part)) for part in parts))
 
 

@@ -11,9 +11,20 @@ from genolm.bundled import bundled_models, bundled_names
 from genolm.errors import UsageError
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-WANTED = ("config.json", "tokenizer_config.json", "*.safetensors", *WEIGHTS)
-ORIGINAL = ("weights.ckpt", "pytorch_model*.bin", "pytorch_model.bin.index.json")
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+WANTED = (
+    "config.json",
+    "tokenizer_config.json",
+    "*.safetensors",
+    "pytorch_model-*.bin",
+    *WEIGHTS,
+)
+ORIGINAL = ("weights.ckpt",)
 
 
 def find_folder(path_or_name: str | Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from genolm.errors import InputError, UsageError
-from genolm.models import load
+from genolm.models import build_model, load
 from genolm.models.convert import convert
 from genolm.models.convert_folder import convert_folder
 
@@ -145,6 +145,18 @@ def test_a_backbone_alone_stays_one(tmp_path, make):
     assert type(found.model) is type(model)
     for key, value in model.state_dict().items():
         assert found.model.state_dict()[key].equal(value)
+
+
+def test_frequencies_that_are_not_trained_follow_from_the_config(tmp_path, bases):
+    options = {"d_model": 8, "n_layer": 1, "train_freq": False, "activation_freq": 3.0}
+    model = build_model("hyenadna", "causal_lm", options, seed=1).eval()
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    kept = {key: value for key, value in load_file(path).items() if not key.endswith("freq")}
+    save_file(kept, path, metadata={"format": "pt"})
+    found = convert(tmp_path)
+    assert [key.rpartition(".")[2] for key in found.filled.derived] == ["freq"]
+    assert found.model(bases).logits.equal(model(bases).logits)
 
 
 def wrong_shape(folder: Path) -> None:
