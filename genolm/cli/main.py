@@ -15,6 +15,7 @@ from genolm.cli.doctor import doctor
 from genolm.cli.embed import embed
 from genolm.cli.finetune import finetune
 from genolm.cli.info import info
+from genolm.cli.merge import merge
 from genolm.cli.predict import predict
 from genolm.cli.pretrain import pretrain
 from genolm.cli.recipes import app as recipes
@@ -57,6 +58,7 @@ app.command("pretrain")(pretrain)
 app.command("finetune")(finetune)
 app.command("predict")(predict)
 app.command("score")(score)
+app.command("merge")(merge)
 app.command("saturate")(saturate)
 app.command("embed")(embed)
 app.command("convert")(convert)

@@ -8,6 +8,7 @@ from genolm.errors import UsageError
 
 SHARD_BLOCK: Final = 64
 BLOCK_MARK: Final = "##genolmBlock"  # begins every block of a shard's TSV or CSV
+END_MARK: Final = "##genolmEnd"  # ends it
 BLOCK_COLUMN: Final = "genolm_block"  # numbers the blocks of a shard's Parquet
 _LINE: Final = re.compile(r"##genolmShard=<ID=(\d+),Count=(\d+),Block=(\d+)>")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.fields import PREFIX, SKIP, Result, ScoreField, format_score
-from genolm.scoring.shards import BLOCK_COLUMN, BLOCK_MARK, Shard
+from genolm.scoring.shards import BLOCK_COLUMN, BLOCK_MARK, END_MARK, Shard
 from genolm.scoring.tables import MISSING, Column, Row, WriteRows, open_table, table_suffix
 from genolm.scoring.variant_tables import VariantTable
 from genolm.scoring.writers import Annotation, WriteRecord
@@ -43,6 +43,8 @@ def open_rows(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
             yield lambda record, results: write_rows(rows_of(record, results))
         else:
             yield _in_blocks(write_rows, rows_of, shard, is_parquet)
+            if not is_parquet:
+                write_rows([[END_MARK]])
 
 
 def _layout(path: str, annotation: Annotation) -> tuple[list[Column], RowsOf]:
