@@ -4,9 +4,10 @@
 
 The model is a Caduceus-PS with fresh weights, the DNA is random. The loop does what is commonly
 written: for each SNV a window with the reference base and one with the other base, hidden and read
-by the model, as many windows in a batch as `genolm saturate` takes. Both use the same model code,
-so what is measured is the sharing of windows. They take turns, stretch by stretch, so that a busy
-machine slows both alike: trust the ratio before the rates. Numbers that differ stop the run.
+by the model, as many windows in a batch as `genolm saturate` takes. Both use the same model code:
+six windows for a base become one, and the rest of the difference is that `genolm saturate` runs a
+batch in each thread. They take turns, stretch by stretch, so that a busy machine slows both alike:
+trust the ratio before the rates. Numbers that differ stop the run.
 """
 
 import argparse
