@@ -1,10 +1,12 @@
 """DNA as text: reverse complement, GC content, alphabet."""
 
+import re
+
 _COMPLEMENT = str.maketrans(
     "ACGTURYSWKMBDHVNacgturyswkmbdhvn",
     "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn",
 )
-_NOT_ACGT = str.maketrans("", "", "ACGTacgt")
+_ACGT = re.compile("[ACGTacgt]+")
 
 
 def reverse_complement(sequence: str) -> str:
@@ -26,4 +28,4 @@ def gc_fraction(sequence: str) -> float:
 
 def is_acgt(sequence: str) -> bool:
     """Say whether the sequence has bases and all are A, C, G or T, in either case."""
-    return sequence != "" and sequence.translate(_NOT_ACGT) == ""
+    return _ACGT.fullmatch(sequence) is not None

@@ -73,7 +73,7 @@ class VcfReader:
     Attributes:
         header: The ``##`` lines as they stand in the file, without their newlines.
         columns: The ``#CHROM`` line as it stands in the file, without its newline.
-        newline: What ends the ``#CHROM`` line; LF where nothing does.
+        newline: What ends the ``#CHROM`` line, or the line before it where nothing does.
         contig_lengths: Lengths from the ``##contig`` lines that have one.
         num_records: Number of records read so far.
 
@@ -102,7 +102,7 @@ class VcfReader:
         for text in self._lines:
             self._number += 1
             line = text.rstrip("\r\n")
-            self.newline = text[len(line) :] or "\n"
+            self.newline = text[len(line) :] or self.newline
             if line.startswith("##"):
                 self.header.append(line)
             elif line.startswith("#CHROM"):

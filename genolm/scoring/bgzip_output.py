@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import EIO
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ def open_bgzip(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
     index: Path | None = None
     try:
         with replace_when_done(path) as partial:
-            with pysam.BGZFile(str(partial), "wb", None) as stream:
+            with _said_once(path), pysam.BGZFile(str(partial), "wb", None) as stream:
                 stream.write(annotation.encode_header(annotation.header_lines()))
 
                 def write(record: VcfRecord, results: Sequence[Result]) -> None:
@@ -72,6 +73,23 @@ def open_bgzip(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
         raise
     if index is None:
         warn(f"{path}: the records are not sorted by position, so it has no tabix index")
+
+
+@contextmanager
+def _said_once(path: str) -> Iterator[None]:
+    """Turn what htslib prints when it cannot write, and its unnamed error, into one error."""
+    quiet = pysam.set_verbosity(0)
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        reason = error.strerror or "cannot be written (is the disk full?)"
+        raise OSError(error.errno or EIO, reason, path) from error
+    finally:
+        pysam.set_verbosity(quiet)
 
 
 def _index(partial: Path, order: _Order) -> Path | None:
