@@ -1,4 +1,4 @@
-"""``genolm``: the verbs, and the exit codes (0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM)."""
+"""``genolm``: the verbs, and exit codes (0 done, 1 failed, 2 usage, 130 Ctrl-C, 143 SIGTERM)."""
 
 import os
 import sys
