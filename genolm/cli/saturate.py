@@ -7,17 +7,8 @@ from typing import Annotated
 import typer
 
 from genolm.cli.model_option import MODEL_OPTION
-from genolm.cli.score import parse_batch_size
+from genolm.cli.score import parse_batch_size, parse_window
 from genolm.console import say, set_verbosity
-from genolm.errors import UsageError
-
-
-def _window_of(window: int | None, distance: int | None) -> int | None:
-    if window is not None and distance is not None:
-        raise UsageError("--window and --distance say the same thing: give one of them")
-    if distance is not None and distance < 0:
-        raise UsageError(f"--distance {distance}: at least 0")
-    return window if distance is None else 2 * distance + 1
 
 
 def saturate(
@@ -107,7 +98,7 @@ def saturate(
         model=model,
         output=output,
         scores=wanted,
-        window=_window_of(window, distance),
+        window=parse_window(window, distance),
         site_value=bedgraph_value,
         plot=plot,
         annotation=annotation,

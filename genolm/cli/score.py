@@ -43,7 +43,12 @@ def _choose_output(output: str | None, variants: str) -> str:
     return "-"
 
 
-def _choose_window(window: int | None, distance: int | None) -> int | None:
+def parse_window(window: int | None, distance: int | None) -> int | None:
+    """Read ``--window`` and ``--distance``: bases in all, None for the model's own.
+
+    Raises:
+        UsageError: Both are given, or the distance is negative.
+    """
     if window is not None and distance is not None:
         raise UsageError("--window and --distance say the same thing: give one of them")
     if distance is not None and distance < 0:
@@ -159,7 +164,7 @@ def score(
         model=model,
         output=_choose_output(output, chosen),
         scores=wanted,
-        window=_choose_window(window, distance),
+        window=parse_window(window, distance),
         layer=layer,
         regions=regions,
         strict=strict,

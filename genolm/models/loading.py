@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from genolm.errors import InputError
 from genolm.models.backbone import GenolmModel
+from genolm.models.checkpoint import HEAD
 from genolm.models.configuration import GenolmConfig
 from genolm.models.folder_errors import (
     describe_damage,
@@ -38,7 +39,6 @@ UNREADABLE = (
     EOFError,
     pickle.UnpicklingError,
 )
-HEAD = re.compile(r"^(lm_head|score)\.")
 SCORE = "score.weight"
 
 
