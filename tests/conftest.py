@@ -23,6 +23,11 @@ if _without_gpu():
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what takes minutes: at the end, one worker would run it while the others wait."""
+    items.sort(key=lambda item: not item.name.startswith("test_the_story_runs"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Keep indexes and genome stores of tests out of the user's cache folder.

@@ -6,6 +6,7 @@ _COMPLEMENT = str.maketrans(
     "ACGTURYSWKMBDHVNacgturyswkmbdhvn",
     "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn",
 )
+_LETTERS = frozenset("ACGTacgt")  # most alleles of most files are one of these
 _ACGT = re.compile("[ACGTacgt]+")
 
 
@@ -28,4 +29,4 @@ def gc_fraction(sequence: str) -> float:
 
 def is_acgt(sequence: str) -> bool:
     """Say whether the sequence has bases and all are A, C, G or T, in either case."""
-    return _ACGT.fullmatch(sequence) is not None
+    return sequence in _LETTERS or _ACGT.fullmatch(sequence) is not None

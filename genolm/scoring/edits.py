@@ -9,6 +9,7 @@ from typing import Final
 
 from genolm.genome.sequence import is_acgt
 
+LETTERS: Final = frozenset("ACGTacgt")
 SKIP_REASONS: Final = (
     "symbolic",
     "star",
@@ -61,6 +62,8 @@ class Edit:
         stands before the repeat. Equal alleles become an empty edit.
         """
         ref, alt = ref.upper(), alt.upper()
+        if len(ref) == len(alt) == 1 and ref != alt:
+            return cls(contig, start, ref, alt)
         shortest = min(len(ref), len(alt))
         end = 0
         while end < shortest and ref[-1 - end] == alt[-1 - end]:
@@ -78,6 +81,8 @@ def reason_in_text(ref: str, alt: str) -> str | None:
         ref: The REF column.
         alt: One allele of the ALT column.
     """
+    if alt in LETTERS and ref in LETTERS:
+        return None  # nearly every record of a real file
     if alt in (".", ""):
         return "no_alt"
     if alt == "*":

@@ -58,6 +58,9 @@ class GenomeWindows:
         end = start + len(bases)
         if start < 0 or end > self.contigs[contig]:
             return False
+        if len(bases) == 1:
+            block = self._block(contig, start // BLOCK)
+            return int(block[start % BLOCK]) == _IDS[ord(bases)]
         return bool((self.ids(contig, start, end) == allele_ids(bases)).all())
 
     def _block(self, contig: str, number: int) -> NDArray[np.uint8]:
