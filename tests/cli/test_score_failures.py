@@ -66,7 +66,10 @@ def test_a_full_standard_output_is_one_line_and_exit_code_1(work):
     assert "standard output: No space left on device" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["o.vcf", "o.vcf.gz", "o.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["o.vcf.gz", *(pytest.param(name, marks=pytest.mark.slow) for name in ("o.vcf", "o.parquet"))],
+)
 def test_a_full_disk_is_one_line_and_leaves_nothing(work, out, name):
     done = subprocess.run(
         command("in.vcf", "-o", f"out/{name}"),
@@ -80,7 +83,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(work, out, name):
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["o.vcf.gz", "o.csv"])
+@pytest.mark.parametrize("name", ["o.vcf.gz", pytest.param("o.csv", marks=pytest.mark.slow)])
 def test_sigterm_is_one_line_exit_code_143_and_leaves_nothing(work, out, name):
     reading, writing = os.pipe()
     process = subprocess.Popen(

@@ -50,8 +50,17 @@ def test_the_default_compiler_gives_the_same_numbers(kind, make, bases):
         assert torch.allclose(found, model(bases).logits, atol=1e-5)
 
 
+QUICK = ("ps", "hyenadna")  # of each family one; the rest takes its time
+
+
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("kind", [*ONE_OF_EACH, *HEADS])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in [*ONE_OF_EACH, *HEADS]
+    ],
+)
 def test_an_exported_model_takes_other_batches_and_lengths(kind, strict, make):
     model = make(kind)
     with torch.no_grad():
