@@ -101,7 +101,20 @@ def run(tensors, **options):
     return [*(output.detach() for output in outputs), *gradients]
 
 
-@pytest.mark.parametrize("name", ["0_full"])
+OTHERS = [
+    "1_zFalse",
+    "2_D_False",
+    "3_dbFalse",
+    "4_spFalse",
+    "5_varBFalse_varCFalse",
+    "6_zFalse_D_False_dbFalse_spFalse",
+    "7_groups2",
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["0_full", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_gives_the_original_implementations_numbers(name, golden, triton_device, monkeypatch):
     file = golden(f"selective_scan_{name}")
     monkeypatch.setattr(triton_plan, "BLOCK", 8)
