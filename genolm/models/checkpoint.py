@@ -22,6 +22,8 @@ from genolm.errors import InputError, UsageError
 from genolm.models.backbone import GenolmModel
 
 HEAD = re.compile(r"^(lm_head|score)\.")
+# Lightning, distributed training and torch.compile each put a name of theirs before all others.
+WRAPPERS = re.compile(r"^(?:(?:model|module|_orig_mod)\.)+")
 _BUILTINS = {"dict": dict, "list": list, "set": set, "int": int, "long": int, "float": float}
 # Protocol 2, which torch writes, calls the module by its old name.
 _BUILTIN_MODULES = ("builtins", "__builtin__")

@@ -1,6 +1,5 @@
 """A conversion, written: a model folder of genolm, or one in the published layout."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.convert import Conversion, convert
 from genolm.models.hub_layout import save_hub_layout
 from genolm.models.loading import quiet
+from genolm.models.weights import weights_digest
 
 ACCOUNT = "conversion.json"
 
@@ -101,7 +101,7 @@ def _account(found: Conversion) -> dict[str, Any]:
     filled = found.filled
     return {
         "source": found.weights.name,
-        "source_sha256": hashlib.sha256(found.weights.read_bytes()).hexdigest(),
+        "source_sha256": weights_digest(found.weights),
         "class": type(found.model).__name__,
         "mapped": len(filled.mapped),
         "renamed": found.renamed,

@@ -1,6 +1,5 @@
 """What a model is: its sizes, what it was trained for, and where its weights come from."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,7 @@ from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.families import FAMILIES, objective_of
 from genolm.models.hub import find_folder
 from genolm.models.presets import ALIASES, PRESETS, preset_options
-from genolm.models.weights import find_weights
-
-CHUNK = 1 << 20
+from genolm.models.weights import find_weights, weights_digest
 
 
 def describe_model(path_or_name: str | Path) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def describe_model(path_or_name: str | Path) -> dict[str, Any]:
         "folder": str(folder),
         "weights": weights.name,
         "bytes": weights.stat().st_size,
-        "sha256": _sha256(weights),
+        "sha256": weights_digest(weights),
         "conversion": _conversion(folder),
     }
 
@@ -108,14 +105,6 @@ def _labels(model: GenolmModel) -> list[str] | None:
         return None
     names = {int(key): str(name) for key, name in (model.config.id2label or {}).items()}
     return [names[key] for key in sorted(names)]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _conversion(folder: Path) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """The tensors of a model, from whatever file or folder of files holds them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return read_tensors(path)
+
+
+def weights_digest(path: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of a file, as ``sha256sum`` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

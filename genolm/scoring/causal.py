@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.scoring.edits import Edit
-from genolm.scoring.likelihood import ModelRunner, SequenceWindow
+from genolm.scoring.likelihood import ModelRunner, SequenceWindow, by_strand
 from genolm.scoring.windows import GenomeWindows, alt_ids, place
 from genolm.tokenization.complement import reverse_complement_ids
 
@@ -52,8 +52,7 @@ class CausalRatios:
 
     def score(self, edits: Sequence[Edit]) -> Mapping[str, NDArray[np.float64]]:
         """Return ``llr_fwd``, ``llr_rev`` and their mean ``llr`` for every edit (edits,)."""
-        forward, reverse = self.ratios(edits).T
-        return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
+        return by_strand(self.ratios(edits))
 
     def ratios(self, edits: Sequence[Edit]) -> NDArray[np.float64]:
         """Return log-likelihood ratios (edits, 2): forward and reverse strand."""

@@ -5,7 +5,7 @@ computed in beyond float32 rounding. Log-softmax is taken over the whole vocabul
 (float64 for a float64 model); sums are float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -43,6 +43,12 @@ class SequenceWindow:
 
     ids: NDArray[np.uint8]
     first: int
+
+
+def by_strand(ratios: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
+    """Name log-likelihood ratios (edits, 2), forward and reverse strand, and their mean."""
+    forward, reverse = ratios.T
+    return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
 
 
 class ModelRunner:

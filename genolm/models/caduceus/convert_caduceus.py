@@ -1,6 +1,5 @@
 """Caduceus's training checkpoints (Lightning files of the original code) as models of genolm."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +10,9 @@ from torch import Tensor
 from genolm.errors import InputError, UsageError
 from genolm.models.caduceus.configuration_caduceus import CaduceusConfig
 from genolm.models.caduceus.modeling_caduceus import CaduceusForMaskedLM
-from genolm.models.checkpoint import fill, read_tensors
+from genolm.models.checkpoint import WRAPPERS, fill, read_tensors
 
 TIED_PARTS = ("in_proj", "out_proj")
-# Lightning, distributed training and torch.compile each put a name of theirs before all others.
-WRAPPERS = re.compile(r"^(?:(?:model|module|_orig_mod)\.)+")
 
 
 def convert_checkpoint(weights: str | Path, options: Mapping[str, Any]) -> CaduceusForMaskedLM:

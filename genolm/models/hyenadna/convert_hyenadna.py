@@ -9,12 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from genolm.errors import InputError, UsageError
-from genolm.models.checkpoint import fill, read_tensors
+from genolm.models.checkpoint import WRAPPERS, fill, read_tensors
 from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
 from genolm.models.hyenadna.modeling_hyenadna import HyenaDNAForCausalLM
 
-# Lightning, distributed training and torch.compile each put a name of theirs before all others.
-WRAPPERS = re.compile(r"^(?:(?:model|module|_orig_mod)\.)+")
 BACKBONE = re.compile(r"^(?:hyena\.)?backbone\.")
 HEADS = ("lm_head.weight", "score.weight")
 WORDS = "hyena.backbone.embeddings.word_embeddings.weight"
