@@ -17,11 +17,22 @@ def keep_memory() -> None:
     keep_freed_memory()
 
 
-def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each contestant; a first round warms caches and is not counted."""
+def take_turns(
+    runs: dict[str, Callable[[], object]], repeats: int, *, warm: bool = False
+) -> dict[str, float]:
+    """Median seconds of each contestant; a first round warms caches and is not counted.
+
+    Args:
+        runs: What each contestant does, by name.
+        repeats: Rounds that are counted.
+        warm: Whether each turn begins with a call that is not counted, so that nobody pays for
+            what the one before left in the caches; a model has just written an operator's inputs.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
+            if warm:
+                run()
             start = time.perf_counter()
             run()
             if repeat:
