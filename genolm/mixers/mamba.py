@@ -103,6 +103,58 @@ class Mamba(Mixer):
         u, delta, A, B, C, D, bias = self._scan_inputs(x, reverse)
         return selective_scan(u, delta, A, B, C, D, z, bias, delta_softplus=True, reverse=reverse)
 
+    def core_from(
+        self, projected: Tensor, state: MambaState | None = None, *, reverse: bool = False
+    ) -> tuple[Tensor, MambaState]:
+        """Do what `core` does for the rest of sequences whose beginning was read before.
+
+        Args:
+            projected: Output of in_proj (batch, length, 2 d_inner); length may be 0.
+            state: What is remembered of the positions read before; None for nothing.
+            reverse: Whether to read from the last position to the first; the state is then of
+                the positions to the right.
+
+        Returns:
+            Input of out_proj (batch, length, d_inner), and the state after the last position read.
+        """
+        state = self.initial_state(len(projected)) if state is None else state
+        x, z = projected.chunk(2, dim=-1)
+        if not x.shape[1]:
+            return x, state
+        u, window = self._convolve_from(x, state.window, reverse)
+        u, delta, A, B, C, D, bias = self._scan_convolved(u)
+        y, ssm = selective_scan(
+            *(u, delta, A, B, C, D, z, bias),
+            delta_softplus=True,
+            reverse=reverse,
+            initial_state=state.ssm,
+            return_last_state=True,
+        )
+        return y, MambaState(window, ssm)
+
+    def resume(
+        self,
+        x: Tensor,
+        state: MambaState | None = None,
+        *,
+        reverse: bool = False,
+        mirrored: bool = False,
+    ) -> tuple[Tensor, MambaState]:
+        """Do what `forward` does for the rest of sequences whose beginning was read before.
+
+        Args:
+            x: The positions that follow (batch, length, d_model); with `reverse`, those on the
+                left of the ones read before.
+            state: What is remembered of the positions read before; None for nothing.
+            reverse: Whether to read from the last position to the first.
+            mirrored: Whether the channels of x and of the result are in the opposite order.
+
+        Returns:
+            (batch, length, d_model), and the state after the last position read.
+        """
+        mixed, state = self.core_from(self.project_in(x, mirrored=mirrored), state, reverse=reverse)
+        return self.project_out(mixed, mirrored=mirrored), state
+
     def core_both_ways(self, other: Self, projected: Tensor, *, reverse: bool = False) -> Tensor:
         """Both scans at once; they share the gate, whose product with their sum is one."""
         x, z = projected.chunk(2, dim=-1)
@@ -112,10 +164,32 @@ class Mamba(Mixer):
         return both
 
     def _scan_inputs(self, x: Tensor, reverse: bool) -> ScanInputs:
-        x = self.conv1d(x, reverse=reverse)
-        dt, B, C = self.x_proj(x).split(self.sizes, dim=-1)
+        return self._scan_convolved(self.conv1d(x, reverse=reverse))
+
+    def _convolve_from(self, x: Tensor, window: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
+        """Convolve x, some positions of which see the inputs before it; and the inputs last read.
+
+        Only as many positions as the filter looks back are convolved a second time.
+        """
+        seen, length = window.shape[1], x.shape[1]
+        u: Tensor = self.conv1d(x, reverse=reverse)
+        if not seen:
+            return u, window
+        near = x[:, max(0, length - seen) :] if reverse else x[:, :seen]
+        joined = torch.cat((near, window.flip(1)) if reverse else (window, near), dim=1)
+        again = self.conv1d(joined, reverse=reverse)
+        if reverse:
+            u[:, -near.shape[1] :] = again[:, : near.shape[1]]
+            last = x[:, :seen].flip(1)
+        else:
+            u[:, : near.shape[1]] = again[:, seen:]
+            last = x[:, max(0, length - seen) :]
+        return u, torch.cat((window[:, last.shape[1] :], last), dim=1)
+
+    def _scan_convolved(self, u: Tensor) -> ScanInputs:
+        dt, B, C = self.x_proj(u).split(self.sizes, dim=-1)
         return ScanInputs(
-            x,
+            u,
             self.dt_proj(dt),
             -torch.exp(at_least_float32(self.A_log)),
             B,
