@@ -4,8 +4,7 @@ Coordinates are 0-based half-open.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from genolm.genome.sequence import is_acgt
 
@@ -25,8 +24,7 @@ SKIP_REASONS: Final = (
 _SYMBOLIC: Final = re.compile(r"<.*>|.*[\[\]].*|\.[A-Za-z]+|[A-Za-z]+\.")
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """The bases ``ref`` that stand at ``start`` of ``contig`` become ``alt``.
 
     What both alleles share at either end is left out, so that an allele is the same edit however

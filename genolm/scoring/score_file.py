@@ -15,6 +15,7 @@ from genolm.genome.fasta import Fasta
 from genolm.genome.regions import Regions
 from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
+from genolm.scoring.collector import sparing_collector
 from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fields import Result, check_scores
 from genolm.scoring.model_files import model_digest, model_name
@@ -85,10 +86,10 @@ class Summary:
     skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
-    def count(self, results: Sequence[Result]) -> None:
-        """Count a record with its results."""
+    def count(self, results: Sequence[Result], records: int = 1) -> None:
+        """Count records with their results."""
         reasons = [result for result in results if isinstance(result, str)]
-        self.records += 1
+        self.records += records
         self.alleles += len(results)
         self.scored += len(results) - len(reasons)
         self.skipped.update(reasons)
@@ -151,7 +152,8 @@ def score_file(job: ScoringJob) -> Summary:
         sites = SiteReader(scorer.genome, resolver, scorer.window)
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
         check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
-        summary = _run(job, _chunks(job, source, sites, check), scorer, annotation)
+        with sparing_collector():
+            summary = _run(job, _chunks(job, source, sites, check), scorer, annotation)
         if regions is not None and not summary.records:
             warn(f"no record of {source.name} lies in --regions {job.regions}")
         _report_contigs(resolver, sites, source, fasta)
@@ -167,11 +169,13 @@ def _run(
     with open_writer(job.output, annotation) as write, meter("scoring", "variants") as shown:
         for chunk in itertools.chain([first], chunks):
             alleles = [allele for _, site in chunk for allele in site.alleles]
-            results = iter(scorer.score(alleles, shown.advance))
+            results = scorer.score(alleles, shown.advance)
+            begin = 0
             for record, site in chunk:
-                own = list(itertools.islice(results, len(site.alleles)))
-                write(record, own)
-                summary.count(own)
+                end = begin + len(site.alleles)
+                write(record, results[begin:end])
+                begin = end
+            summary.count(results, len(chunk))
     summary.seconds = time.monotonic() - started
     return summary
 

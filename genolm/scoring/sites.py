@@ -1,16 +1,15 @@
 """What a record says against what the genome says: alleles to score, or reasons why not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.sequence import is_acgt
-from genolm.scoring.edits import Edit, reason_in_text
+from genolm.scoring.edits import LETTERS, Edit, reason_in_text
 from genolm.scoring.windows import GenomeWindows
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """The alleles of one record.
 
     Attributes:
@@ -53,11 +52,19 @@ class SiteReader:
         contig = self._resolver.resolve(chrom)
         if contig is None:
             self.missing[chrom] = None
+        elif len(alts) == 1 and ref in LETTERS and alts[0] in LETTERS:
+            return self._substitution(contig, start, ref, alts[0])
         right = None
         if contig is not None and is_acgt(ref):
             right = self._genome.matches(contig, start, ref)
         alleles = [self._allele(contig, start, ref, alt, right) for alt in alts or (".",)]
         return Site(tuple(alleles), right)
+
+    def _substitution(self, contig: str, start: int, ref: str, alt: str) -> Site:
+        """Say the same as ``read`` of one base for another: nearly every record of a real file."""
+        if not self._genome.matches(contig, start, ref):
+            return Site(("ref_mismatch",), ref_is_right=False)
+        return Site((Edit.between(contig, start, ref, alt),), ref_is_right=True)
 
     def _allele(
         self, contig: str | None, start: int, ref: str, alt: str, right: bool | None

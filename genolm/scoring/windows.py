@@ -40,7 +40,7 @@ class GenomeWindows:
     def __init__(self, fasta: Fasta) -> None:
         self.contigs = fasta.contigs
         self._fasta = fasta
-        self._blocks: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def ids(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Return token ids (end - start,), 7 to 11, with N where the contig has no bases."""
@@ -49,7 +49,7 @@ class GenomeWindows:
         for number in range(first // BLOCK, -(-last // BLOCK)):
             begin = number * BLOCK
             low, high = max(first, begin), min(last, begin + BLOCK)
-            block = self._block(contig, number)
+            block = np.frombuffer(self._block(contig, number), dtype=np.uint8)
             found[low - start : high - start] = block[low - begin : high - begin]
         return found
 
@@ -60,10 +60,11 @@ class GenomeWindows:
             return False
         if len(bases) == 1:
             block = self._block(contig, start // BLOCK)
-            return int(block[start % BLOCK]) == _IDS[ord(bases)]
+            return block[start % BLOCK] == _IDS[ord(bases)]
         return bool((self.ids(contig, start, end) == allele_ids(bases)).all())
 
-    def _block(self, contig: str, number: int) -> NDArray[np.uint8]:
+    def _block(self, contig: str, number: int) -> bytes:
+        """Return token ids as bytes: one of them is had 10 times faster than from an array."""
         key = (contig, number)
         if key in self._blocks:
             self._blocks.move_to_end(key)
@@ -71,7 +72,7 @@ class GenomeWindows:
         start = number * BLOCK
         letters = self._fasta.fetch(contig, start, min(start + BLOCK, self.contigs[contig]))
         source = f"{self._fasta.path}: {contig} from base {start + 1}"
-        block = encode(letters, source=source).ids
+        block = encode(letters, source=source).ids.tobytes()
         self._blocks[key] = block
         if len(self._blocks) > BLOCKS_KEPT:
             self._blocks.popitem(last=False)
