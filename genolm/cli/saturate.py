@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli.fast_option import FAST_OPTION
 from genolm.cli.model_option import MODEL_OPTION
 from genolm.cli.score import parse_batch_size, parse_window
 from genolm.console import say, set_verbosity
@@ -73,6 +74,7 @@ def saturate(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
     ] = None,
+    fast: Annotated[bool, FAST_OPTION] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
@@ -102,6 +104,7 @@ def saturate(
         site_value=bedgraph_value,
         plot=plot,
         annotation=annotation,
+        fast=fast,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

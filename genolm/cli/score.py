@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from genolm.cli.fast_option import FAST_OPTION
 from genolm.cli.model_option import MODEL_OPTION
 from genolm.cli.termination import ending_on_sigterm
 from genolm.console import say, set_verbosity
@@ -138,6 +139,7 @@ def score(
             " `genolm merge` joins the outputs.",
         ),
     ] = "0/1",
+    fast: Annotated[bool, FAST_OPTION] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> int:
@@ -169,6 +171,7 @@ def score(
         regions=regions,
         strict=strict,
         shard=parse_shard(shard),
+        fast=fast,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

@@ -21,6 +21,7 @@ from genolm.genome.interval import Interval
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
 from genolm.scoring.edits import Edit
+from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import Result, ScoreField
 from genolm.scoring.scorer import VariantScorer
 from genolm.tokenization.encode import decode
@@ -101,6 +102,7 @@ class SiteScorer(VariantScorer):
         fasta: An open FASTA.
         window: Bases in all; None for the model's own.
         batch_size: Windows a batch, or "auto".
+        fast: Where the calibrations of fast modes are kept; None for the exact scores.
 
     Attributes:
         sites_at_once: Bases that keep every thread busy for a while.
@@ -118,9 +120,16 @@ class SiteScorer(VariantScorer):
         *,
         window: int | None = None,
         batch_size: BatchSize = "auto",
+        fast: FastStore | None = None,
     ) -> None:
         super().__init__(
-            model, tokenizer, fasta, scores=SCORE_NAMES, window=window, batch_size=batch_size
+            model,
+            tokenizer,
+            fasta,
+            scores=SCORE_NAMES,
+            window=window,
+            batch_size=batch_size,
+            fast=fast,
         )
         self.sites_at_once = self._at_once
         self._at_once *= SNVS_A_SITE  # so that the alleles of a site are never divided
@@ -176,12 +185,14 @@ class Summary:
         snvs: SNVs scored.
         skipped: Bases left out, by reason.
         seconds: Time of the scoring, loading of the model left out.
+        fast: What is to be said of the fast mode; empty where there was none.
     """
 
     sites: int = 0
     snvs: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    fast: str = ""
     _started: float = field(default_factory=time.monotonic)
 
     def count(self, block: SiteBlock) -> None:
@@ -201,5 +212,5 @@ class Summary:
         rate = self.snvs / max(self.seconds, 1e-9)
         return (
             f"{self.sites} sites, {self.snvs} SNVs scored, {skipped}"
-            f" in {self.seconds:.1f} s ({rate:.1f} SNVs/s)"
+            f" in {self.seconds:.1f} s ({rate:.1f} SNVs/s){self.fast}"
         )

@@ -7,6 +7,8 @@ from typing import cast
 from genolm import __version__
 from genolm.console import meter, say, say_more, warn
 from genolm.genome.fasta import Fasta
+from genolm.scoring.fast import fast_account
+from genolm.scoring.fast_store import FastStore
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
@@ -37,6 +39,7 @@ class SaturationJob:
         site_value: What a bedGraph holds: "mean" of the absolute scores of a site, or "min".
         plot: A .png or .svg to draw as well, or None.
         annotation: GenBank, GFF3 or GTF that knows the gene, or None.
+        fast: Whether the scores may be off by a stated error, for speed.
         runtime: How the model is run.
         command: The command line, for the provenance.
     """
@@ -50,6 +53,7 @@ class SaturationJob:
     site_value: str = "mean"
     plot: str | None = None
     annotation: str | None = None
+    fast: bool = False
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.saturate_file"
 
@@ -71,16 +75,24 @@ def saturate_file(job: SaturationJob) -> Summary:
         open_regions(job.region, fasta, job.annotation) as regions,
     ):
         model, tokenizer = job.runtime.load(job.model)
+        digest = model_digest(job.model)
+        store = FastStore.beside(job.model, digest, fasta.index_md5())
         scorer = SiteScorer(
-            model, tokenizer, fasta, window=job.window, batch_size=job.runtime.batch_size
+            model,
+            tokenizer,
+            fasta,
+            window=job.window,
+            batch_size=job.runtime.batch_size,
+            fast=store if job.fast else None,
         )
         provenance = Provenance(
             version=__version__,
             command=job.command,
             model=model_name(job.model),
-            model_sha256=model_digest(job.model),
+            model_sha256=digest,
             reference=fasta.name,
             reference_fai_md5=fasta.index_md5(),
+            fast=scorer.fast.note if scorer.fast else None,
         )
         heading = Heading(fields, provenance, fasta.contigs, cast(SiteValue, job.site_value))
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
@@ -102,6 +114,7 @@ def _run(job: SaturationJob, regions: Regions, scorer: SiteScorer, heading: Head
             write(block)
             draw(block)
             summary.count(block)
+    summary.fast = fast_account(scorer.fast)
     return summary
 
 

@@ -17,6 +17,8 @@ from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.collector import sparing_collector
 from genolm.scoring.edits import SKIP_REASONS
+from genolm.scoring.fast import fast_account
+from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import Result, check_scores
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
@@ -50,6 +52,7 @@ class ScoringJob:
         strict: Whether the first wrong REF ends the run.
         shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
             numbered i. ``merge_files`` joins the outputs again.
+        fast: Whether likelihood ratios may be off by a stated error, for speed.
         runtime: How the model is run.
         command: The command line, for the header.
     """
@@ -64,6 +67,7 @@ class ScoringJob:
     regions: str | None = None
     strict: bool = False
     shard: tuple[int, int] = (0, 1)
+    fast: bool = False
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.score_file"
 
@@ -78,6 +82,7 @@ class Summary:
         scored: Alleles with a score.
         skipped: Alleles without one, by reason.
         seconds: Time from the first record to the last, loading of the model left out.
+        fast: What is to be said of the fast mode; empty where there was none.
     """
 
     records: int = 0
@@ -85,6 +90,7 @@ class Summary:
     scored: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    fast: str = ""
 
     def count(self, results: Sequence[Result], records: int = 1) -> None:
         """Count records with their results."""
@@ -103,7 +109,7 @@ class Summary:
         rate = self.scored / max(self.seconds, 1e-9)
         return (
             f"{self.records} records, {self.alleles} alleles, {self.scored} scored, {skipped}"
-            f" in {self.seconds:.1f} s ({rate:.1f} variants/s)"
+            f" in {self.seconds:.1f} s ({rate:.1f} variants/s){self.fast}"
         )
 
 
@@ -120,6 +126,8 @@ def score_file(job: ScoringJob) -> Summary:
     regions = None if job.regions is None else Regions.parse(job.regions)
     with Fasta(job.reference) as fasta, open_source(job.vcf, regions) as source:
         model, tokenizer = job.runtime.load(job.model)
+        digest = model_digest(job.model)
+        store = FastStore.beside(job.model, digest, fasta.index_md5())
         scorer = VariantScorer(
             model,
             tokenizer,
@@ -128,6 +136,7 @@ def score_file(job: ScoringJob) -> Summary:
             window=job.window,
             layer=job.layer,
             batch_size=job.runtime.batch_size,
+            fast=store if job.fast else None,
         )
         source.declare(fasta.contigs)
         resolver = ContigResolver(fasta.contigs, source.contig_lengths)
@@ -135,9 +144,10 @@ def score_file(job: ScoringJob) -> Summary:
             version=__version__,
             command=job.command,
             model=model_name(job.model),
-            model_sha256=model_digest(job.model),
+            model_sha256=digest,
             reference=fasta.name,
             reference_fai_md5=fasta.index_md5(),
+            fast=scorer.fast.note if scorer.fast else None,
             shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
         )
         annotation = Annotation(
@@ -177,6 +187,7 @@ def _run(
                 begin = end
             summary.count(results, len(chunk))
     summary.seconds = time.monotonic() - started
+    summary.fast = fast_account(scorer.fast)
     return summary
 
 

@@ -17,6 +17,8 @@ from genolm.scoring.causal import CausalRatios
 from genolm.scoring.class_delta import ClassDeltas
 from genolm.scoring.distance import Distances
 from genolm.scoring.edits import Edit
+from genolm.scoring.fast import ALLELES_AT_ONCE, FastMode, FastParts, make_fast
+from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import DELTA, Result, Values, check_scores, fields_of
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
@@ -73,10 +75,12 @@ class VariantScorer:
         window: Bases in all (see ``choose_window``).
         layer: Hidden states that distances are taken between; None is the final normed ones.
         batch_size: Windows a batch, or "auto".
+        fast: Where the calibrations of fast modes are kept; None for the exact scores.
 
     Attributes:
         window: Bases in all.
         genome: The reference bases.
+        fast: The fast mode that stands for the exact likelihood ratios, or None.
         fields: What ``score`` finds for every allele.
 
     Raises:
@@ -94,6 +98,7 @@ class VariantScorer:
         window: int | None = None,
         layer: int | None = None,
         batch_size: BatchSize = "auto",
+        fast: FastStore | None = None,
     ) -> None:
         _check_vocabulary(tokenizer)
         model.eval()  # type: ignore[no-untyped-call]  # transformers' own
@@ -103,9 +108,15 @@ class VariantScorer:
         self._layer = layer
         self._batch_size: BatchSize = batch_size
         self._at_once = Batches(next(model.parameters()).device, batch_size).at_once(self.window)
+        self._store = fast
+        self.fast: FastMode | None = None
         chosen = check_scores(scores) or [DEFAULT_SCORES.get(_task(model), "llr")]
         self._functions = self._make_functions(chosen)
         self.fields = fields_of(chosen, _classes(model))
+        if fast is not None:
+            if self.fast is None:
+                raise UsageError("--fast is a way to the scores llr and llr_strands: ask for them")
+            self._at_once = ALLELES_AT_ONCE
 
     def _make_functions(self, scores: Sequence[str]) -> list[ScoreFunction]:
         """One function for all scores that come out of the same passes."""
@@ -130,9 +141,26 @@ class VariantScorer:
     def _likelihoods(self) -> ScoreFunction:
         task = self._language_task()
         runner = ModelRunner(self._model, batch_size=self._batch_size)
-        if task == "causal_lm":
-            return CausalRatios(runner, self.genome, self.window)
-        return MaskedRatios(runner, self.genome, self.window, equivariant=self._equivariant)
+        exact: ScoreFunction = (
+            CausalRatios(runner, self.genome, self.window)
+            if task == "causal_lm"
+            else MaskedRatios(runner, self.genome, self.window, equivariant=self._equivariant)
+        )
+        if self._store is None:
+            return exact
+        self.fast = make_fast(
+            task,
+            FastParts(
+                self._model,
+                self.genome,
+                self.window,
+                self._batch_size,
+                self._equivariant,
+                exact,
+                self._store,
+            ),
+        )
+        return self.fast
 
     def _wild_type(self) -> ScoreFunction:
         task = self._language_task()

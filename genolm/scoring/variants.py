@@ -15,6 +15,7 @@ from genolm.genome.variant import Variant
 from genolm.genome.vcf import VcfReader, open_vcf
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
+from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
 from genolm.scoring.scorer import VariantScorer, choose_window
 from genolm.scoring.sites import SiteReader
@@ -56,6 +57,7 @@ def score_variants(
     layer: int | None = None,
     batch_size: BatchSize = "auto",
     device: str | torch.device | None = None,
+    fast: bool = False,
 ) -> Iterator[AlleleScore]:
     """Return the scores of variants, in their order, one per ALT allele.
 
@@ -72,6 +74,8 @@ def score_variants(
         layer: Hidden states that distances are taken between; None is the final normed ones.
         batch_size: Windows a batch, or "auto".
         device: Where to run; default where the model is.
+        fast: Whether likelihood ratios may be off by an error that is measured first, on this
+            model and genome, for speed.
 
     Returns:
         An iterator; variants are read as it is gone through.
@@ -92,6 +96,7 @@ def score_variants(
         window=window,
         layer=layer,
         batch_size=batch_size,
+        fast=FastStore() if fast else None,
     )
     lengths: dict[str, int] = {}
     if isinstance(variants, str | Path):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from genolm.scoring.fast_note import FastNote
 from genolm.scoring.fields import (
     PREFIX,
     SKIP,
@@ -16,7 +17,7 @@ from genolm.scoring.fields import (
 from genolm.scoring.shards import Shard
 
 _OWN_LINE: Final = re.compile(
-    rf"##(genolm(Version|Command|Model|Reference|Shard|Merge)=|INFO=<ID={PREFIX}[^,>]*[,>])"
+    rf"##(genolm(Version|Command|Model|Reference|Fast|Shard|Merge)=|INFO=<ID={PREFIX}[^,>]*[,>])"
 )
 _INFO_COLUMN: Final = 7
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.+-]")
@@ -33,6 +34,7 @@ class Provenance:
         model_sha256: Digest of its weights file.
         reference: Name of the FASTA.
         reference_fai_md5: Digest of its index.
+        fast: How they are not exact; None where they are.
         shard: Which part of the input's records it is; None for all of them.
         merge: The command line that joined the parts again; empty where none did.
     """
@@ -43,6 +45,7 @@ class Provenance:
     model_sha256: str
     reference: str
     reference_fai_md5: str
+    fast: FastNote | None = None
     shard: Shard | None = None
     merge: str = ""
 
@@ -53,13 +56,14 @@ class Provenance:
             f"##genolmCommand={' '.join(self.command.split())}",
             f"##genolmModel=<ID={_as_id(self.model)},sha256={self.model_sha256}>",
             f"##genolmReference=<ID={_as_id(self.reference)},fai_md5={self.reference_fai_md5}>",
+            *([self.fast.line()] if self.fast else []),
             *([self.shard.line()] if self.shard else []),
             *([f"##genolmMerge={' '.join(self.merge.split())}"] if self.merge else []),
         ]
 
-    def values(self) -> dict[str, str | int]:
+    def values(self) -> dict[str, str | int | float]:
         """Return the same by name, for formats that have names."""
-        found: dict[str, str | int] = {
+        found: dict[str, str | int | float] = {
             "version": self.version,
             "command": self.command,
             "model": self.model,
@@ -67,6 +71,8 @@ class Provenance:
             "reference": self.reference,
             "reference_fai_md5": self.reference_fai_md5,
         }
+        if self.fast is not None:
+            found |= self.fast.values()
         if self.shard is not None:
             found |= {"shard": self.shard.number, "shards": self.shard.count}
         return found
