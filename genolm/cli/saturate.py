@@ -34,7 +34,7 @@ def saturate(
             "-o",
             "-O",
             help=".tsv, .csv (or either with .gz), .parquet, .vcf, .vcf.gz (with tabix index),"
-            " .bcf, .npz, .bedgraph; - is TSV on stdout.",
+            " .bcf, .npz, .bedgraph, .bw (BigWig); - is TSV on stdout.",
         ),
     ],
     annotation: Annotated[
@@ -50,8 +50,8 @@ def saturate(
     bedgraph_value: Annotated[
         str,
         typer.Option(
-            help="What a bedGraph holds for a base: the mean of the absolute scores of its three"
-            " SNVs (mean), or the lowest score (min)."
+            help="What a bedGraph or BigWig holds for a base: the mean of the absolute scores of"
+            " its three SNVs (mean), or the lowest score (min)."
         ),
     ] = "mean",
     window: Annotated[

@@ -36,7 +36,8 @@ class SaturationJob:
         output: Its name tells the format; "-" is TSV on standard output.
         scores: "llr", "llr_strands" or both.
         window: Bases in all; None for the model's own.
-        site_value: What a bedGraph holds: "mean" of the absolute scores of a site, or "min".
+        site_value: What a bedGraph or BigWig holds: "mean" of the absolute scores of a site,
+            or "min".
         plot: A .png or .svg to draw as well, or None.
         annotation: GenBank, GFF3 or GTF that knows the gene, or None.
         fast: Whether the scores may be off by a stated error, for speed.

@@ -1,7 +1,7 @@
 """Write the scores of every SNV in the format that the output's name asks for, whole or not at all.
 
 Text tables and bedGraph begin with the provenance in ``#`` lines; .npz has it as ``provenance``,
-Parquet as metadata, VCF in its header.
+Parquet as metadata, VCF in its header; BigWig has no place for it.
 """
 
 import csv
@@ -21,6 +21,7 @@ from genolm.errors import UsageError
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.fields import PREFIX, SCORES, ScoreField, fields_of, format_score
 from genolm.scoring.saturate import BASES, SCORE_NAMES, SiteBlock
+from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES, open_bigwig, require_pybigtools
 from genolm.scoring.tables import DELIMITERS, Column, check_place, check_table, open_table
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, open_writer
@@ -32,7 +33,9 @@ LLR: Final = SCORES["llr"][0]
 SITE_VALUES: Final = ("mean", "min")
 VCF_SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 BEDGRAPH_SUFFIXES: Final = (".bedgraph", ".bedgraph.gz")
-SUFFIXES: Final = (*DELIMITERS, ".parquet", *VCF_SUFFIXES, ".npz", *BEDGRAPH_SUFFIXES)
+SUFFIXES: Final = (
+    *DELIMITERS, ".parquet", *VCF_SUFFIXES, ".npz", *BEDGRAPH_SUFFIXES, *BIGWIG_SUFFIXES,
+)  # fmt: skip
 _ARRAYS: Final = {
     f"{PREFIX}LLR": "scores",
     f"{PREFIX}LLR_FWD": "scores_fwd",
@@ -48,8 +51,8 @@ class Heading:
     Attributes:
         fields: The score fields.
         provenance: Where the scores come from.
-        contigs: Names and lengths, for VCF.
-        site_value: What a bedGraph holds.
+        contigs: Names and lengths, for VCF and BigWig.
+        site_value: What a bedGraph or BigWig holds.
     """
 
     fields: Sequence[ScoreField]
@@ -75,7 +78,7 @@ def check_saturation_output(path: str, site_value: str = "mean") -> None:
 
     Raises:
         UsageError: The name tells no format, its folder is missing, or a library is; or the value
-            of a bedGraph is unknown.
+            of a bedGraph or BigWig is unknown.
     """
     if site_value not in SITE_VALUES:
         raise UsageError(f"--bedgraph-value {site_value}: choose one of {', '.join(SITE_VALUES)}")
@@ -86,6 +89,8 @@ def check_saturation_output(path: str, site_value: str = "mean") -> None:
     check_place(path)
     if path.lower().endswith(".parquet"):
         check_table(path)
+    if path.lower().endswith(BIGWIG_SUFFIXES):
+        require_pybigtools(path)
 
 
 def open_saturation(path: str, heading: Heading) -> AbstractContextManager[WriteBlock]:
@@ -105,6 +110,8 @@ def open_saturation(path: str, heading: Heading) -> AbstractContextManager[Write
         return _npz(path, heading)
     if name.endswith(BEDGRAPH_SUFFIXES):
         return _bedgraph(path, heading)
+    if name.endswith(BIGWIG_SUFFIXES):
+        return _bigwig(path, heading)
     return _parquet(path, heading) if name.endswith(".parquet") else _text_table(path, heading)
 
 
@@ -215,6 +222,16 @@ def _bedgraph(path: str, heading: Heading) -> Iterator[WriteBlock]:
                 for start, value in enumerate(values.tolist(), block.start)
                 if not np.isnan(value)
             )
+
+        yield write
+
+
+@contextmanager
+def _bigwig(path: str, heading: Heading) -> Iterator[WriteBlock]:
+    with open_bigwig(path, heading.contigs) as add:
+
+        def write(block: SiteBlock) -> None:
+            add(block.chrom, block.start, site_values(block.scores(LLR), heading.site_value))
 
         yield write
 
