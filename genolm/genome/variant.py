@@ -56,6 +56,30 @@ class Variant:
         return "deletion" if ref.startswith(alt) else "complex"
 
 
+def trim_alleles(ref: str, alt: str) -> tuple[int, str, str]:
+    """Leave out what two alleles share, first at their end and then at their beginning.
+
+    Args:
+        ref: Reference bases in either case.
+        alt: Alternate bases in either case.
+
+    Returns:
+        How many bases were left out at the beginning, and both alleles in upper case; one of them
+        is empty for an insertion or a deletion, both are when the alleles are equal.
+    """
+    ref, alt = ref.upper(), alt.upper()
+    if len(ref) == len(alt) == 1 and ref != alt:
+        return 0, ref, alt
+    shortest = min(len(ref), len(alt))
+    end = 0
+    while end < shortest and ref[-1 - end] == alt[-1 - end]:
+        end += 1
+    begin = 0
+    while begin < shortest - end and ref[begin] == alt[begin]:
+        begin += 1
+    return begin, ref[begin : len(ref) - end], alt[begin : len(alt) - end]
+
+
 _SPELLINGS = tuple(
     re.compile(
         rf"(?P<chrom>.+){apart}(?P<pos>[0-9]+){apart}(?P<ref>[A-Za-z]+){between}(?P<alt>[A-Za-z]+){end}"

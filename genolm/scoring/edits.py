@@ -7,6 +7,7 @@ import re
 from typing import Final, NamedTuple
 
 from genolm.genome.sequence import is_acgt
+from genolm.genome.variant import trim_alleles
 
 LETTERS: Final = frozenset("ACGTacgt")
 SKIP_REASONS: Final = (
@@ -59,17 +60,8 @@ class Edit(NamedTuple):
         The shared end is taken off before the shared beginning, so an insertion into a repeat
         stands before the repeat. Equal alleles become an empty edit.
         """
-        ref, alt = ref.upper(), alt.upper()
-        if len(ref) == len(alt) == 1 and ref != alt:
-            return cls(contig, start, ref, alt)
-        shortest = min(len(ref), len(alt))
-        end = 0
-        while end < shortest and ref[-1 - end] == alt[-1 - end]:
-            end += 1
-        begin = 0
-        while begin < shortest - end and ref[begin] == alt[begin]:
-            begin += 1
-        return cls(contig, start + begin, ref[begin : len(ref) - end], alt[begin : len(alt) - end])
+        shared, ref, alt = trim_alleles(ref, alt)
+        return cls(contig, start + shared, ref, alt)
 
 
 def reason_in_text(ref: str, alt: str) -> str | None:
