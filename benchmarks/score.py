@@ -28,6 +28,7 @@ class ZeroScorer:
     """Stands where the model would: an allele that can be scored gets 0."""
 
     window = 1024
+    at_once = 128
     fields = fields_of(["llr"])
 
     def __init__(self, model: object, tokenizer: object, fasta: Fasta, **options: Any) -> None:

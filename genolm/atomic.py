@@ -1,7 +1,8 @@
 """Write files so that the final name only ever holds a complete file."""
 
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +10,20 @@ from pathlib import Path
 def temporary_name(path: Path) -> Path:
     """Return a fresh hidden name beside ``path`` that keeps its suffixes."""
     return path.with_name(f".{secrets.token_hex(4)}.partial.{path.name}")
+
+
+def remove_leftovers(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Remove what a killed process left under temporary names of ``path``.
+
+    Args:
+        path: A final name that no other process is writing.
+        suffixes: What temporary names of files that belong to it end in besides.
+    """
+    also = "|".join(map(re.escape, suffixes))
+    name = re.compile(rf"\.[0-9a-f]{{8}}\.partial\.{re.escape(path.name)}({also})?")
+    for other in path.absolute().parent.iterdir():
+        if name.fullmatch(other.name):
+            other.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 import pytest
 
-from genolm.atomic import replace_when_done, write_text
+from genolm.atomic import remove_leftovers, replace_when_done, temporary_name, write_text
 
 
 def test_a_finished_block_replaces_the_file(tmp_path):
@@ -31,3 +31,14 @@ def test_the_temporary_name_keeps_the_suffixes_that_writers_look_at(tmp_path):
     with replace_when_done(tmp_path / "out.vcf.gz") as partial:
         assert partial.name.endswith(".vcf.gz")
         partial.write_text("x")
+
+
+def test_only_leftovers_of_the_very_file_are_removed(tmp_path):
+    target = tmp_path / "o.vcf"
+    own = [temporary_name(target), temporary_name(tmp_path / "o.vcf.tbi")]
+    others = [temporary_name(tmp_path / name) for name in ("o.vcf.gz", "xo.vcf", "o.vcf.tbi.tbi")]
+    others += [target, tmp_path / ".o.vcf.genolm-journal", tmp_path / ".partial.o.vcf"]
+    for path in own + others:
+        path.touch()
+    remove_leftovers(target, (".tbi", ".csi"))
+    assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -21,6 +21,7 @@ from genolm.cli.pretrain import pretrain
 from genolm.cli.recipes import app as recipes
 from genolm.cli.saturate import saturate
 from genolm.cli.score import score
+from genolm.cli.termination import SIGINT_EXIT_CODE, Interrupted, with_notes
 from genolm.errors import InputError, UsageError
 
 app = typer.Typer(
@@ -98,23 +99,26 @@ def run(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _usage(error)
     except UsageError as error:
-        _complain(str(error))
+        _complain(with_notes(str(error), error))
         return 2
     except (BrokenPipeError, SystemExit):  # typer leaves by SystemExit when a pipe's reader did
         return _leave_pipe()
     except OSError as error:
-        _complain(_describe_os_error(error))
+        _complain(with_notes(_describe_os_error(error), error))
         return 1
     except (InputError, ValueError, MemoryError) as error:
-        _complain(str(error) or type(error).__name__)
+        _complain(with_notes(str(error) or type(error).__name__, error))
         return 1
+    except Interrupted as error:
+        _complain(str(error))
+        return SIGINT_EXIT_CODE
     except (KeyboardInterrupt, Abort):
-        return _closing(130)
+        return _closing(SIGINT_EXIT_CODE)
 
 
 def _closing(result: object) -> int:
     code = result if isinstance(result, int) else 0
-    if code == 130:
+    if code == SIGINT_EXIT_CODE:
         _complain("stopped by Ctrl-C")
     return code
 

@@ -9,6 +9,7 @@ import typer
 from genolm.cli.fast_option import FAST_OPTION
 from genolm.cli.model_option import MODEL_OPTION
 from genolm.cli.score import parse_batch_size, parse_window
+from genolm.cli.termination import ending_on_sigterm
 from genolm.console import say, set_verbosity
 
 
@@ -75,15 +76,23 @@ def saturate(
         int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
     ] = None,
     fast: Annotated[bool, FAST_OPTION] = False,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart",
+            help="Compute all anew, also what an interrupted run left beside the output.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-) -> None:
+) -> int:
     """Score every single-base substitution (SNV) of a region, three for each base.
 
     The numbers are those of `genolm score`: GENOLM_LLR, the log-likelihood ratio of ALT to REF
     (natural log, negative = the model finds ALT less likely). Bases other than A, C, G, T have no
     SNVs and are counted as skipped. An .npz holds scores (sites, 4) in the order A, C, G, T with
     nan at the reference base, ref, positions (0-based), and chrom, start, end of each interval.
+    A run that was stopped leaves .OUT.genolm-journal, from which the same command goes on.
 
     Example: `genolm saturate chr20:1,000-2,000 -r genome.fa -m runs/yeast/model -o snvs.vcf.gz
     --plot snvs.png`
@@ -105,7 +114,10 @@ def saturate(
         plot=plot,
         annotation=annotation,
         fast=fast,
+        restart=restart,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )
-    say(saturate_file(job).line())
+    with ending_on_sigterm() as ending:
+        say(saturate_file(job).line())
+    return ending.code

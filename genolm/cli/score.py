@@ -140,6 +140,13 @@ def score(
         ),
     ] = "0/1",
     fast: Annotated[bool, FAST_OPTION] = False,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart",
+            help="Compute all anew, also what an interrupted run left beside the output.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> int:
@@ -149,6 +156,9 @@ def score(
     the log-likelihood ratio (natural log, negative = ALT is less likely), and GENOLM_SKIP, why an
     allele has none. A table keeps its columns and gets these after them; .jsonl, .bed and
     .bedgraph have a line for every allele or site.
+
+    A run that was stopped (SIGTERM, Ctrl-C, kill, a full disk) leaves no half output but
+    .OUT.genolm-journal beside it, from which the same command goes on.
 
     Example: `genolm score in.vcf.gz -r genome.fa -m runs/yeast/model -o scored.vcf.gz`
     """
@@ -172,6 +182,7 @@ def score(
         strict=strict,
         shard=parse_shard(shard),
         fast=fast,
+        restart=restart,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

@@ -1,4 +1,4 @@
-"""SIGTERM as an orderly end: clean up, say one line, and exit as a shell would report it."""
+"""SIGTERM and Ctrl-C as an orderly end: clean up, say one line, exit as a shell would report it."""
 
 import signal
 import sys
@@ -10,10 +10,20 @@ from types import FrameType
 from typing import Final, NoReturn
 
 SIGTERM_EXIT_CODE: Final = 128 + signal.SIGTERM
+SIGINT_EXIT_CODE: Final = 128 + signal.SIGINT
 
 
 class Terminated(BaseException):
     """SIGTERM came; no `except Exception` stops it on its way out."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C came; typer knows it by its own name only, and drops what was noted about it."""
+
+
+def with_notes(text: str, error: BaseException) -> str:
+    """Return a message with what was noted on its way about going on from here."""
+    return "; ".join([text, *getattr(error, "__notes__", ())])
 
 
 @dataclass
@@ -40,9 +50,12 @@ def ending_on_sigterm() -> Iterator[Ending]:
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield ending
-    except Terminated:
-        print("genolm: error: stopped by SIGTERM", file=sys.stderr, flush=True)
+    except Terminated as error:
+        said = with_notes("genolm: error: stopped by SIGTERM", error)
+        print(said, file=sys.stderr, flush=True)
         ending.code = SIGTERM_EXIT_CODE
+    except KeyboardInterrupt as error:
+        raise Interrupted(with_notes("stopped by Ctrl-C", error)) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -60,8 +60,12 @@ class Runtime:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         torch.manual_seed(self.seed)
-        use_cuda = self.device != "cpu" and torch.cuda.is_available()
-        return load(model, device="cuda" if use_cuda else "cpu", dtype=self.dtype)
+        return load(model, device=self.device_type, dtype=self.dtype)
+
+    @property
+    def device_type(self) -> str:
+        """Where the model is run: "cuda" or "cpu"."""
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
 
     def describe(self) -> str:
         """Return how the model is run, in a few words."""

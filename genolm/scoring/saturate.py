@@ -104,9 +104,6 @@ class SiteScorer(VariantScorer):
         batch_size: Windows a batch, or "auto".
         fast: Where the calibrations of fast modes are kept; None for the exact scores.
 
-    Attributes:
-        sites_at_once: Bases that keep every thread busy for a while.
-
     Raises:
         UsageError: The model is no language model, or the window does not fit it.
         ValueError: The tokenizer's ids are not the official ones.
@@ -131,8 +128,12 @@ class SiteScorer(VariantScorer):
             batch_size=batch_size,
             fast=fast,
         )
-        self.sites_at_once = self._at_once
-        self._at_once *= SNVS_A_SITE  # so that the alleles of a site are never divided
+        self.at_once *= SNVS_A_SITE  # so that the alleles of a site are never divided
+
+    @property
+    def sites_at_once(self) -> int:
+        """Bases that keep every thread busy for a while."""
+        return self.at_once // SNVS_A_SITE
 
     def saturate(
         self, intervals: Iterable[Interval], advance: Callable[[int], None] | None = None
@@ -184,6 +185,7 @@ class Summary:
         sites: Bases whose SNVs were scored.
         snvs: SNVs scored.
         skipped: Bases left out, by reason.
+        known: SNVs whose scores an interrupted run had computed.
         seconds: Time of the scoring, loading of the model left out.
         fast: What is to be said of the fast mode; empty where there was none.
     """
@@ -191,6 +193,7 @@ class Summary:
     sites: int = 0
     snvs: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    known: int = 0
     seconds: float = 0.0
     fast: str = ""
     _started: float = field(default_factory=time.monotonic)
@@ -209,8 +212,9 @@ class Summary:
         if self.skipped:
             reasons = ", ".join(f"{name} {count}" for name, count in sorted(self.skipped.items()))
             skipped += f" ({reasons})"
-        rate = self.snvs / max(self.seconds, 1e-9)
+        known = f" ({self.known} of them before)" if self.known else ""
+        rate = max(self.snvs - self.known, 0) / max(self.seconds, 1e-9)
         return (
-            f"{self.sites} sites, {self.snvs} SNVs scored, {skipped}"
+            f"{self.sites} sites, {self.snvs} SNVs scored{known}, {skipped}"
             f" in {self.seconds:.1f} s ({rate:.1f} SNVs/s){self.fast}"
         )

@@ -9,6 +9,8 @@ from genolm.console import meter, say, say_more, warn
 from genolm.genome.fasta import Fasta
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
+from genolm.scoring.identity import identity_of
+from genolm.scoring.journal import resumed
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
@@ -41,6 +43,7 @@ class SaturationJob:
         plot: A .png or .svg to draw as well, or None.
         annotation: GenBank, GFF3 or GTF that knows the gene, or None.
         fast: Whether the scores may be off by a stated error, for speed.
+        restart: Compute all, also what is known from an interrupted run of the same job.
         runtime: How the model is run.
         command: The command line, for the provenance.
     """
@@ -55,6 +58,7 @@ class SaturationJob:
     plot: str | None = None
     annotation: str | None = None
     fast: bool = False
+    restart: bool = False
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.saturate_file"
 
@@ -97,7 +101,12 @@ def saturate_file(job: SaturationJob) -> Summary:
         )
         heading = Heading(fields, provenance, fasta.contigs, cast(SiteValue, job.site_value))
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
-        summary = _run(job, regions, scorer, heading)
+        identity = identity_of(
+            provenance, fasta, scorer.window, job.scores, job.runtime, {"region": job.region}
+        )
+        with resumed(job.output, identity, scorer, restart=job.restart) as journal:
+            summary = _run(job, regions, scorer, heading)
+            summary.known = journal.recalled
         _report_contigs(regions, fasta)
     return summary
 

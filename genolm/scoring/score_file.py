@@ -20,6 +20,8 @@ from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import Result, check_scores
+from genolm.scoring.identity import identity_of
+from genolm.scoring.journal import resumed
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.shards import SHARD_BLOCK, Shard
@@ -50,6 +52,7 @@ class ScoringJob:
         layer: Hidden states that distances are taken between; None is the final normed ones.
         regions: Score and write only records whose POS lies in them; see ``Regions.parse``.
         strict: Whether the first wrong REF ends the run.
+        restart: Compute all alleles, also those known from an interrupted run of the same job.
         shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
             numbered i. ``merge_files`` joins the outputs again.
         fast: Whether likelihood ratios may be off by a stated error, for speed.
@@ -66,6 +69,7 @@ class ScoringJob:
     layer: int | None = None
     regions: str | None = None
     strict: bool = False
+    restart: bool = False
     shard: tuple[int, int] = (0, 1)
     fast: bool = False
     runtime: Runtime = field(default_factory=Runtime)
@@ -81,6 +85,7 @@ class Summary:
         alleles: ALT alleles; a record without any counts as one.
         scored: Alleles with a score.
         skipped: Alleles without one, by reason.
+        known: Alleles whose scores an interrupted run had computed.
         seconds: Time from the first record to the last, loading of the model left out.
         fast: What is to be said of the fast mode; empty where there was none.
     """
@@ -89,6 +94,7 @@ class Summary:
     alleles: int = 0
     scored: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    known: int = 0
     seconds: float = 0.0
     fast: str = ""
 
@@ -106,10 +112,11 @@ class Summary:
         skipped = f"{sum(self.skipped.values())} skipped"
         if reasons:
             skipped += f" ({', '.join(reasons)})"
-        rate = self.scored / max(self.seconds, 1e-9)
+        known = f" ({self.known} of them before)" if self.known else ""
+        rate = max(self.scored - self.known, 0) / max(self.seconds, 1e-9)
         return (
-            f"{self.records} records, {self.alleles} alleles, {self.scored} scored, {skipped}"
-            f" in {self.seconds:.1f} s ({rate:.1f} variants/s){self.fast}"
+            f"{self.records} records, {self.alleles} alleles, {self.scored} scored{known},"
+            f" {skipped} in {self.seconds:.1f} s ({rate:.1f} variants/s){self.fast}"
         )
 
 
@@ -162,8 +169,14 @@ def score_file(job: ScoringJob) -> Summary:
         sites = SiteReader(scorer.genome, resolver, scorer.window)
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
         check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
-        with sparing_collector():
+        options = {"layer": job.layer, "regions": job.regions}
+        identity = identity_of(provenance, fasta, scorer.window, job.scores, job.runtime, options)
+        with (
+            sparing_collector(),
+            resumed(job.output, identity, scorer, restart=job.restart) as journal,
+        ):
             summary = _run(job, _chunks(job, source, sites, check), scorer, annotation)
+            summary.known = journal.recalled
         if regions is not None and not summary.records:
             warn(f"no record of {source.name} lies in --regions {job.regions}")
         _report_contigs(resolver, sites, source, fasta)

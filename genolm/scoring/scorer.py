@@ -31,6 +31,10 @@ DEFAULT_WINDOW: Final = 1024
 SHORTEST_WINDOW: Final = 8
 DEFAULT_SCORES: Final = {"classification": DELTA}
 
+Columns = Mapping[str, NDArray[np.float64]]
+Compute = Callable[[Sequence[Edit]], Columns]
+Recall = Callable[[Sequence[Edit], Compute], Columns]
+
 
 class ScoreFunction(Protocol):
     """What the engine runs: edits in, one number per edit and kind of number out."""
@@ -82,6 +86,8 @@ class VariantScorer:
         genome: The reference bases.
         fast: The fast mode that stands for the exact likelihood ratios, or None.
         fields: What ``score`` finds for every allele.
+        at_once: Alleles that are computed together.
+        recall: Asked for the numbers of distinct edits, given the function that computes them.
 
     Raises:
         UsageError: The model does not have such a score, or the window does not fit it.
@@ -107,7 +113,8 @@ class VariantScorer:
         self._model = model
         self._layer = layer
         self._batch_size: BatchSize = batch_size
-        self._at_once = Batches(next(model.parameters()).device, batch_size).at_once(self.window)
+        self.at_once = Batches(next(model.parameters()).device, batch_size).at_once(self.window)
+        self.recall: Recall = _compute
         self._store = fast
         self.fast: FastMode | None = None
         chosen = check_scores(scores) or [DEFAULT_SCORES.get(_task(model), "llr")]
@@ -116,7 +123,7 @@ class VariantScorer:
         if fast is not None:
             if self.fast is None:
                 raise UsageError("--fast is a way to the scores llr and llr_strands: ask for them")
-            self._at_once = ALLELES_AT_ONCE
+            self.at_once = ALLELES_AT_ONCE
 
     def _make_functions(self, scores: Sequence[str]) -> list[ScoreFunction]:
         """One function for all scores that come out of the same passes."""
@@ -209,8 +216,8 @@ class VariantScorer:
             ValueError: The model's numbers are not finite.
         """
         results: list[Result] = []
-        for start in range(0, len(alleles), self._at_once):
-            some = alleles[start : start + self._at_once]
+        for start in range(0, len(alleles), self.at_once):
+            some = alleles[start : start + self.at_once]
             found = iter(self._values([one for one in some if isinstance(one, Edit)]))
             results += [one if isinstance(one, str) else next(found) for one in some]
             if advance is not None:
@@ -219,18 +226,7 @@ class VariantScorer:
 
     def _values(self, edits: Sequence[Edit]) -> list[Values]:
         distinct = list(dict.fromkeys(edits))
-        columns: dict[str, NDArray[np.float64]] = {}
-        for function in self._functions:
-            columns |= function.score(distinct)
-        for key, column in columns.items():
-            possible = np.ones(len(distinct), dtype=bool)
-            if key == "wild_type":
-                possible = np.array([edit.is_substitution for edit in distinct], dtype=bool)
-            if not np.isfinite(column[possible]).all():
-                raise ValueError(
-                    "the model's numbers are not finite: its weights are damaged, or the numbers"
-                    " are too large for this --dtype (try float32)"
-                )
+        columns = self.recall(distinct, self._columns)
         wanted = {field.key for field in self.fields}
         rows = {
             edit: {
@@ -241,6 +237,25 @@ class VariantScorer:
             for number, edit in enumerate(distinct)
         }
         return [rows[edit] for edit in edits]
+
+    def _columns(self, edits: Sequence[Edit]) -> dict[str, NDArray[np.float64]]:
+        columns: dict[str, NDArray[np.float64]] = {}
+        for function in self._functions:
+            columns |= function.score(edits)
+        for key, column in columns.items():
+            possible = np.ones(len(edits), dtype=bool)
+            if key == "wild_type":
+                possible = np.array([edit.is_substitution for edit in edits], dtype=bool)
+            if not np.isfinite(column[possible]).all():
+                raise ValueError(
+                    "the model's numbers are not finite: its weights are damaged, or the numbers"
+                    " are too large for this --dtype (try float32)"
+                )
+        return columns
+
+
+def _compute(edits: Sequence[Edit], compute: Compute) -> Columns:
+    return compute(edits)
 
 
 def _classes(model: GenolmModel) -> list[str]:

@@ -1,5 +1,7 @@
 """A small genome and small models with random weights, in float64 so that laws hold tightly."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,15 @@ import torch
 from genolm.genome.fasta import Fasta
 from genolm.models.auto import TOKENIZERS
 from genolm.models.build import build_model
+from genolm.scoring import journal, score_file
+from genolm.scoring.runtime import Runtime
+from genolm.scoring.score_file import ScoringJob
+from genolm.scoring.scorer import VariantScorer
 from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import encode
 
 WINDOW = 32
+VCF_HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 MODELS = {
     "ps": ("caduceus", "masked_lm", {"rcps": True}),
@@ -156,3 +163,95 @@ def window_text(contigs):
 @pytest.fixture(scope="session")
 def window_size():
     return WINDOW
+
+
+class StopError(Exception):
+    """What a test ends a run with."""
+
+
+def complements(contigs, count=60):
+    bases = contigs["chr2"].upper()[:count]
+    return [
+        f"chr2\t{i + 1}\tv{i}\t{b}\t{'ACGT'['TGCA'.index(b)]}\t.\t.\tX={i}\n"
+        for i, b in enumerate(bases)
+    ]
+
+
+class Calls:
+    """Every computation by its edits; a run ends at the one whose number is given."""
+
+    error = StopError
+
+    def __init__(self):
+        self.edits, self.stop, self.how = [], None, None
+
+    def stop_at(self, number, how=None):
+        self.edits, self.stop, self.how = [], number, how or self._raise
+
+    def _raise(self):
+        raise StopError
+
+    def count(self):
+        return len(self.edits)
+
+    def see(self, edits):
+        if len(self.edits) == self.stop:
+            self.how()
+        self.edits.append(list(edits))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    found = Calls()
+    columns = VariantScorer._columns
+
+    def counted(self, edits):
+        found.see(edits)
+        return columns(self, edits)
+
+    monkeypatch.setattr(VariantScorer, "_columns", counted)
+    return found
+
+
+@pytest.fixture
+def resumable(tmp_path, fasta_path, model_folders, contigs, monkeypatch):
+    """Make jobs of 60 records in 9 slices of at most 8, each worth a journal."""
+    monkeypatch.setattr(journal, "WORTHWHILE_SECONDS", 0.0)
+    monkeypatch.setattr(score_file, "CHUNK", 20)
+    known = {}
+    load = Runtime.load
+
+    def cached(self, name):
+        if name not in known:
+            known[name] = load(self, name)
+        return known[name]
+
+    monkeypatch.setattr(Runtime, "load", cached)
+
+    def make(name="out.vcf", lines=None, **options):
+        source = tmp_path / "in.vcf"
+        source.write_text(VCF_HEADER + "".join(complements(contigs) if lines is None else lines))
+        given = {
+            "model": str(model_folders / "ps"),
+            "runtime": Runtime("cpu", threads=1, batch_size=1),
+            **options,
+        }
+        return ScoringJob(
+            vcf=str(source), reference=str(fasta_path), output=str(tmp_path / name), **given
+        )
+
+    return make
+
+
+@pytest.fixture
+def whole(resumable):
+    """The bytes of a run that nothing stopped."""
+
+    def make(one):
+        score_file.score_file(one)
+        found = Path(one.output).read_bytes()
+        for path in Path(one.output).parent.glob("o*"):
+            path.unlink()
+        return found
+
+    return make

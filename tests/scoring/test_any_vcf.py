@@ -63,6 +63,7 @@ class FakeScorer:
     """Scores everything 0.25, so that reading and writing are what is tested."""
 
     window = 32
+    at_once = 64
     fields = fields_of(["llr"])
 
     def __init__(self, model, tokenizer, fasta, **options):
