@@ -29,6 +29,7 @@ class ZeroScorer:
 
     window = 1024
     at_once = 128
+    fast = None
     fields = fields_of(["llr"])
 
     def __init__(self, model: object, tokenizer: object, fasta: Fasta, **options: Any) -> None:

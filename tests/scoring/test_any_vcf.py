@@ -64,6 +64,7 @@ class FakeScorer:
 
     window = 32
     at_once = 64
+    fast = None
     fields = fields_of(["llr"])
 
     def __init__(self, model, tokenizer, fasta, **options):
