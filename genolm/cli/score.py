@@ -147,6 +147,20 @@ def score(
             help="Compute all anew, also what an interrupted run left beside the output.",
         ),
     ] = False,
+    annotation: Annotated[
+        str | None,
+        typer.Option(
+            help="GFF3, GTF or GenBank, plain or gzip: adds GENOLM_CSQ, the most severe consequence"
+            " over all its transcripts (stop_gained, missense_variant, ...), and GENOLM_GENE."
+        ),
+    ] = None,
+    genetic_code: Annotated[
+        int,
+        typer.Option(
+            help="NCBI's number of it, for coding sequences without transl_table; mitochondria have"
+            " their own."
+        ),
+    ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> int:
@@ -183,6 +197,8 @@ def score(
         shard=parse_shard(shard),
         fast=fast,
         restart=restart,
+        annotation=annotation,
+        genetic_code=genetic_code,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

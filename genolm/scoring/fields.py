@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from genolm.errors import UsageError
 from genolm.scoring.edits import SKIP_REASONS
+from genolm.scoring.tables import Kind
 
 PREFIX: Final = "GENOLM_"
 SKIP: Final = f"{PREFIX}SKIP"
@@ -45,9 +46,57 @@ class ScoreField:
     key: str
     description: str
 
+    info_type: ClassVar[str] = "Float"
+    kind: ClassVar[Kind] = "real"
+
     def value(self, result: Result) -> float | None:
         """Return the number of an allele, None where it was not scored, or not by this score."""
         return None if isinstance(result, str) else result.get(self.key)
+
+    def cell(self, result: Result) -> float | str | None:
+        """Return what a table or JSON holds for an allele."""
+        return self.value(result)
+
+    def text(self, result: Result) -> str | None:
+        """Return what VCF and BED hold for an allele."""
+        value = self.value(result)
+        return None if value is None else format_score(value)
+
+
+class TextedValues(dict[str, float]):
+    """The numbers of an allele with texts beside them.
+
+    Args:
+        values: The numbers.
+        texts: The texts by what they say.
+
+    Attributes:
+        texts: Likewise.
+    """
+
+    def __init__(self, values: Values, texts: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.texts = texts
+
+
+@dataclass(frozen=True, slots=True)
+class TextField(ScoreField):
+    """One text per ALT allele, without characters that INFO does not allow."""
+
+    info_type: ClassVar[str] = "String"
+    kind: ClassVar[Kind] = "text"
+
+    def value(self, result: Result) -> float | None:
+        """Return None: a text is no number."""
+        return None
+
+    def cell(self, result: Result) -> float | str | None:
+        """Return what a table or JSON holds for an allele."""
+        return self.text(result)
+
+    def text(self, result: Result) -> str | None:
+        """Return the text of an allele, None where it has none."""
+        return result.texts.get(self.key) if isinstance(result, TextedValues) else None
 
 
 _DISTANCE: Final = "of the final hidden states (or of --layer), ALT from REF, mean of both strands"

@@ -39,7 +39,7 @@ def open_json_lines(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
                         "id": None if identifier == "." else identifier,
                         "ref": record.ref,
                         "alt": alt,
-                        **{one.name: one.value(result) for one in annotation.fields},
+                        **{one.name: one.cell(result) for one in annotation.fields},
                         SKIP: result if isinstance(result, str) else None,
                     }
                 )
@@ -64,9 +64,8 @@ def open_bed(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
         def write(record: VcfRecord, results: Sequence[Result]) -> None:
             end = record.start + len(record.ref)
             for alt, result in zip(record.alts, results, strict=True):
-                values = [one.value(result) for one in annotation.fields]
-                if any(value is not None for value in values):
-                    texts = ["." if value is None else format_score(value) for value in values]
+                texts = [one.text(result) or "." for one in annotation.fields]
+                if any(text != "." for text in texts):
                     cells = [record.chrom, record.start, end, f"{record.ref}>{alt}", *texts]
                     stream.write(_line(cells))
 
@@ -84,7 +83,7 @@ def open_bedgraph(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
         path: Ends in .bedgraph.
         annotation: What stands over the records.
     """
-    shown, *others = annotation.fields
+    shown, *others = (one for one in annotation.fields if one.kind == "real")
     if others:
         warn(f"{path}: a bedGraph holds one score, this one {shown.name}")
     site: tuple[str, int] | None = None

@@ -16,6 +16,7 @@ from genolm.genome.regions import Regions
 from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.collector import sparing_collector
+from genolm.scoring.consequence_column import ConsequenceColumn
 from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
@@ -56,6 +57,8 @@ class ScoringJob:
         shard: (i, n) with i from 0: of every n blocks of 64 records, score and write the one
             numbered i. ``merge_files`` joins the outputs again.
         fast: Whether likelihood ratios may be off by a stated error, for speed.
+        annotation: GFF3, GTF or GenBank whose transcripts give a consequence; None for none.
+        genetic_code: NCBI's number of the genetic code where the annotation does not say.
         runtime: How the model is run.
         command: The command line, for the header.
     """
@@ -72,6 +75,8 @@ class ScoringJob:
     restart: bool = False
     shard: tuple[int, int] = (0, 1)
     fast: bool = False
+    annotation: str | None = None
+    genetic_code: int = 1
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.score_file"
 
@@ -132,6 +137,7 @@ def score_file(job: ScoringJob) -> Summary:
     check_output(job.output)
     regions = None if job.regions is None else Regions.parse(job.regions)
     with Fasta(job.reference) as fasta, open_source(job.vcf, regions) as source:
+        column = _consequences(job, fasta)
         model, tokenizer = job.runtime.load(job.model)
         digest = model_digest(job.model)
         store = FastStore.beside(job.model, digest, fasta.index_md5())
@@ -158,7 +164,7 @@ def score_file(job: ScoringJob) -> Summary:
             shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
         )
         annotation = Annotation(
-            scorer.fields,
+            (*scorer.fields, *(column.fields if column else ())),
             provenance,
             source.header,
             source.columns,
@@ -175,7 +181,7 @@ def score_file(job: ScoringJob) -> Summary:
             sparing_collector(),
             resumed(job.output, identity, scorer, restart=job.restart) as journal,
         ):
-            summary = _run(job, _chunks(job, source, sites, check), scorer, annotation)
+            summary = _run(job, _chunks(job, source, sites, check), scorer, annotation, column)
             summary.known = journal.recalled
         if regions is not None and not summary.records:
             warn(f"no record of {source.name} lies in --regions {job.regions}")
@@ -183,8 +189,18 @@ def score_file(job: ScoringJob) -> Summary:
     return summary
 
 
+def _consequences(job: ScoringJob, fasta: Fasta) -> ConsequenceColumn | None:
+    if job.annotation is None:
+        return None
+    return ConsequenceColumn(job.annotation, fasta, code=job.genetic_code)
+
+
 def _run(
-    job: ScoringJob, chunks: Iterator[Chunk], scorer: VariantScorer, annotation: Annotation
+    job: ScoringJob,
+    chunks: Iterator[Chunk],
+    scorer: VariantScorer,
+    annotation: Annotation,
+    column: ConsequenceColumn | None,
 ) -> Summary:
     summary = Summary()
     started = time.monotonic()
@@ -193,6 +209,8 @@ def _run(
         for chunk in itertools.chain([first], chunks):
             alleles = [allele for _, site in chunk for allele in site.alleles]
             results = scorer.score(alleles, shown.advance)
+            if column is not None:
+                results = column.add(alleles, results)
             begin = 0
             for record, site in chunk:
                 end = begin + len(site.alleles)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from genolm.genome.vcf import VcfRecord, pos_from_start
-from genolm.scoring.fields import PREFIX, SKIP, Result, ScoreField, format_score
+from genolm.scoring.fields import PREFIX, SKIP, Result, ScoreField
 from genolm.scoring.shards import BLOCK_COLUMN, BLOCK_MARK, END_MARK, Shard
 from genolm.scoring.tables import MISSING, Column, Row, WriteRows, open_table, table_suffix
 from genolm.scoring.variant_tables import VariantTable
@@ -51,7 +51,7 @@ def _layout(path: str, annotation: Annotation) -> tuple[list[Column], RowsOf]:
     fields = annotation.fields
     if annotation.table is not None:
         return _wide_layout(path, annotation, annotation.table)
-    columns = [*_LONG, *(Column(one.name, "real") for one in fields), Column(SKIP, "text")]
+    columns = [*_LONG, *(Column(one.name, one.kind) for one in fields), Column(SKIP, "text")]
     return columns, lambda record, results: _long_rows(record, results, fields)
 
 
@@ -80,7 +80,7 @@ def _long_rows(
     pos = pos_from_start(record.start)
     for alt, result in zip(record.alts, results, strict=True):
         reason = result if isinstance(result, str) else "."
-        scores = [one.value(result) for one in fields]
+        scores = [one.cell(result) for one in fields]
         yield [record.chrom, pos, identifier, record.ref, alt, *scores, reason]
 
 
@@ -94,7 +94,7 @@ def _wide_layout(
     as_text = in_parquet and table.has_several_alts()
     columns = [
         *(table.columns[i] for i in kept),
-        *(Column(one.name, "text" if as_text else "real") for one in annotation.fields),
+        *(Column(one.name, "text" if as_text else one.kind) for one in annotation.fields),
         Column(SKIP, "text"),
     ]
     to_cell = _to_parquet if in_parquet else _to_text
@@ -109,10 +109,9 @@ def _wide_layout(
 
 
 def _joined(field: ScoreField, results: Sequence[Result], as_text: bool) -> float | str | None:
-    values = [field.value(result) for result in results]
-    if len(values) == 1 and (values[0] is None or not as_text):
-        return values[0]
-    return ",".join(MISSING if value is None else format_score(value) for value in values)
+    if len(results) == 1 and (not as_text or field.cell(results[0]) is None):
+        return field.cell(results[0])
+    return ",".join(MISSING if text is None else text for text in map(field.text, results))
 
 
 def _to_parquet(value: Any, column: Column) -> Any:

@@ -15,6 +15,7 @@ from genolm.genome.variant import Variant
 from genolm.genome.vcf import VcfReader, open_vcf
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
+from genolm.scoring.consequence_column import CONSEQUENCE, GENE, ConsequenceColumn
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
 from genolm.scoring.scorer import VariantScorer, choose_window
@@ -36,6 +37,9 @@ class AlleleScore:
         llr_rev: The same on the reverse strand.
         skip: Why there is no score (one of ``SKIP_REASONS``), or None.
         values: Every number that was asked for, by the name of its INFO field.
+        consequence: What it does to genes (one of ``genolm.genome.consequences.TERMS``), where an
+            annotation was given.
+        gene: The gene that this is about, several joined by ``&``.
     """
 
     variant: Variant
@@ -44,6 +48,8 @@ class AlleleScore:
     llr_rev: float | None = None
     skip: str | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    consequence: str | None = None
+    gene: str | None = None
 
 
 def score_variants(
@@ -58,6 +64,8 @@ def score_variants(
     batch_size: BatchSize = "auto",
     device: str | torch.device | None = None,
     fast: bool = False,
+    annotation: str | Path | None = None,
+    genetic_code: int = 1,
 ) -> Iterator[AlleleScore]:
     """Return the scores of variants, in their order, one per ALT allele.
 
@@ -76,6 +84,8 @@ def score_variants(
         device: Where to run; default where the model is.
         fast: Whether likelihood ratios may be off by an error that is measured first, on this
             model and genome, for speed.
+        annotation: GFF3, GTF or GenBank whose transcripts give a consequence.
+        genetic_code: NCBI's number of the genetic code where the annotation does not say.
 
     Returns:
         An iterator; variants are read as it is gone through.
@@ -104,7 +114,10 @@ def score_variants(
         lengths = reader.contig_lengths
         variants = _variants(reader)
     sites = SiteReader(scorer.genome, ContigResolver(opened.contigs, lengths), scorer.window)
-    return _score(scorer, sites, variants)
+    column = None
+    if annotation is not None:
+        column = ConsequenceColumn(annotation, opened, code=genetic_code)
+    return _score(scorer, sites, variants, column)
 
 
 def _variants(reader: VcfReader) -> Iterator[Variant]:
@@ -118,11 +131,15 @@ def _score(
     scorer: VariantScorer,
     sites: SiteReader,
     variants: Iterable[Variant],
+    column: ConsequenceColumn | None,
 ) -> Iterator[AlleleScore]:
     remaining = iter(variants)
     while chunk := list(itertools.islice(remaining, CHUNK)):
         alleles = [sites.read(v.chrom, v.start, v.ref, (v.alt,)).alleles[0] for v in chunk]
-        for variant, result in zip(chunk, scorer.score(alleles), strict=True):
+        results = scorer.score(alleles)
+        if column is not None:
+            results = column.add(alleles, results)
+        for variant, result in zip(chunk, results, strict=True):
             if isinstance(result, str):
                 yield AlleleScore(variant, skip=result)
                 continue
@@ -132,4 +149,6 @@ def _score(
                 llr_fwd=result.get("llr_fwd"),
                 llr_rev=result.get("llr_rev"),
                 values={one.name: result[one.key] for one in scorer.fields if one.key in result},
+                consequence=CONSEQUENCE.text(result),
+                gene=GENE.text(result),
             )

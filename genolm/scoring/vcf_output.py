@@ -12,7 +12,6 @@ from genolm.scoring.fields import (
     SKIP_DESCRIPTION,
     Result,
     ScoreField,
-    format_score,
 )
 from genolm.scoring.shards import Shard
 
@@ -85,7 +84,8 @@ def _as_id(name: str) -> str:
 def info_lines(fields: Sequence[ScoreField]) -> list[str]:
     """Return the INFO declarations of the score fields and of the skip reason."""
     lines = [
-        f'##INFO=<ID={field.name},Number=A,Type=Float,Description="{field.description}">'
+        f"##INFO=<ID={field.name},Number=A,Type={field.info_type},"
+        f'Description="{field.description}">'
         for field in fields
     ]
     lines.append(f'##INFO=<ID={SKIP},Number=A,Type=String,Description="{SKIP_DESCRIPTION}">')
@@ -112,15 +112,13 @@ def annotate_header(
 
 def info_entry(fields: Sequence[ScoreField], results: Sequence[Result]) -> str:
     """Return what is appended to INFO: one value per ALT allele in every field."""
-    entries = [
-        f"{field.name}={','.join(map(_text, map(field.value, results)))}" for field in fields
-    ]
+    entries = [f"{field.name}={','.join(map(_text, map(field.text, results)))}" for field in fields]
     reasons = (result if isinstance(result, str) else "." for result in results)
     return ";".join([*entries, f"{SKIP}={','.join(reasons)}"])
 
 
-def _text(value: float | None) -> str:
-    return "." if value is None else format_score(value)
+def _text(value: str | None) -> str:
+    return "." if value is None else value
 
 
 def annotate_line(line: str, entry: str) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.compression import open_decompressed, source_name
-from genolm.genome.consequences.codons import genetic_code
+from genolm.genome.consequences.codons import check_code
 from genolm.genome.consequences.contigs import AnnotatedContigs
 from genolm.genome.consequences.genbank import genbank_transcripts
 from genolm.genome.consequences.gff import gff_transcripts
@@ -41,10 +41,10 @@ def read_transcripts(
         code: NCBI's number of the genetic code where nothing else is said.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or no such code.
         InputError: It is malformed, or does not belong to the genome.
     """
-    genetic_code(code)
+    check_code(code)
     name = source_name(path)
     with open_decompressed(path) as stream:
         kind = kind_of(stream.read(HEAD_BYTES))

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Final
 
-from genolm.errors import InputError
+from genolm.errors import InputError, UsageError
 
 STANDARD: Final = 1
 STOP: Final = "*"
@@ -32,8 +32,7 @@ class GeneticCode:
 
         table = CodonTable.unambiguous_dna_by_id.get(number)
         if table is None:
-            known = ", ".join(map(str, sorted(CodonTable.unambiguous_dna_by_id)))
-            raise InputError(f"there is no genetic code {number}; NCBI has {known}")
+            raise InputError(f"there is no genetic code {number}; NCBI has {_known()}")
         self.number = number
         self.starts = frozenset(table.start_codons)
         self.kept_starts = frozenset(("ATG",)) if number == STANDARD else self.starts
@@ -53,6 +52,24 @@ class GeneticCode:
         return "".join(
             [letters.get(bases[i : i + 3], UNKNOWN) for i in range(0, len(bases) - 2, 3)]
         )
+
+
+def check_code(number: int) -> None:
+    """Make sure that a genetic code that was asked for exists.
+
+    Raises:
+        UsageError: NCBI has no table of this number.
+    """
+    from Bio.Data import CodonTable
+
+    if number not in CodonTable.unambiguous_dna_by_id:
+        raise UsageError(f"--genetic-code {number}: choose one of {_known()}")
+
+
+def _known() -> str:
+    from Bio.Data import CodonTable
+
+    return ", ".join(map(str, sorted(CodonTable.unambiguous_dna_by_id)))
 
 
 @cache

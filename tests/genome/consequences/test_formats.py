@@ -260,5 +260,5 @@ def test_contigs_that_the_genome_lacks_are_left_out_and_named(caller_of, tmp_pat
     assert caller.num_transcripts == 1
     with pytest.raises(UsageError, match="no such file"):
         ConsequenceCaller(tmp_path / "none.gff", Fasta(tmp_path / "g.fa"))
-    with pytest.raises(InputError, match="there is no genetic code 99"):
+    with pytest.raises(UsageError, match="--genetic-code 99: choose one of 1, 2, 3"):
         caller_of({"1": BASES}, gff3(False), code=99)
