@@ -1,4 +1,4 @@
-"""The two kinds of mistake a user can make; the command line turns them into exit codes."""
+"""What a user can cause, two kinds of mistake and an end; the command line gives exit codes."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class UsageError(ValueError):
     """A command, option or recipe is wrong, or a named file is missing (exit code 2)."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came; no `except Exception` stops it on its way out (exit code 143)."""

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli.termination import ending_on_sigterm
+
 
 def finetune(
     recipe: Annotated[
@@ -24,7 +26,7 @@ def finetune(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-) -> None:
+) -> int:
     """Train a classifier or regressor on labelled sequences.
 
     A tenth of the train part chooses the epoch that is kept; the test part is judged once, at the
@@ -43,4 +45,6 @@ def finetune(
 
     from genolm.training.finetune import finetune as run
 
-    run(read, restart=restart, device=device)
+    with ending_on_sigterm() as ending:
+        run(read, restart=restart, device=device)
+    return ending.code

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli.termination import ending_on_sigterm
+
 
 def pretrain(
     recipe: Annotated[
@@ -24,10 +26,10 @@ def pretrain(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-) -> None:
+) -> int:
     """Train a language model on a genome.
 
-    The same command goes on where it was stopped (Ctrl-C, a crash). The output folder gets
+    The same command goes on where it was stopped (Ctrl-C, SIGTERM, a crash). The output folder gets
     `model/`, `metrics.json` (loss and bits per base on held-out contigs, beside count models),
     `metrics.jsonl`, `recipe.yaml` and `checkpoints/`.
 
@@ -42,4 +44,6 @@ def pretrain(
 
     from genolm.training.pretrain import pretrain as run
 
-    run(read, restart=restart, device=device)
+    with ending_on_sigterm() as ending:
+        run(read, restart=restart, device=device)
+    return ending.code

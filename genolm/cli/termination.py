@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
 
+from genolm.errors import Terminated
+
 SIGTERM_EXIT_CODE: Final = 128 + signal.SIGTERM
 SIGINT_EXIT_CODE: Final = 128 + signal.SIGINT
-
-
-class Terminated(BaseException):
-    """SIGTERM came; no `except Exception` stops it on its way out."""
 
 
 class Interrupted(BaseException):

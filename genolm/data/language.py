@@ -132,6 +132,15 @@ class LanguageDataset(Dataset[Item]):
             return hide_targets(ids, chosen)
         return mask_tokens(ids, training_words(self.seed, epochs, windows, length), self.masking)
 
+    def names(self, indices: range) -> list[str]:
+        """Return the windows that samples show, before they are shifted: ``chrI:100-200``.
+
+        Intervals are 0-based and half-open.
+        """
+        _, windows = self._locate(list(indices))
+        shown = [self.windows[int(number)] for number in windows]
+        return [f"{one.chrom}:{one.start}-{one.end}" for one in shown]
+
     def __getitem__(self, index: int) -> Item:
         """Return ``input_ids`` and ``labels``, both (length,), int64."""
         return self.__getitems__([index])[0]

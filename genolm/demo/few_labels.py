@@ -9,9 +9,9 @@ from typing import Any
 
 from genolm.atomic import replace_when_done
 from genolm.demo.bundle import RECIPES
+from genolm.training.checkpoints import read_json
 from genolm.training.finetune import finetune
 from genolm.training.recipe_files import load_finetune_recipe
-from genolm.training.run_folder import read_json
 
 LABELS = 200
 BEGINNINGS = ("bundled", "scratch")

@@ -22,12 +22,12 @@ from genolm.demo.few_labels import LABELS, finetune_few, read_few
 from genolm.demo.stop_gain import ORDERS, stop_gain_auroc
 from genolm.models.auto import load
 from genolm.scoring.score_file import ScoringJob, score_file
+from genolm.training.checkpoints import read_json
 from genolm.training.finetune import finetune
 from genolm.training.held_out import language_figures, read_part
 from genolm.training.pretrain import pretrain
 from genolm.training.recipe import PretrainRecipe
 from genolm.training.recipe_files import load_finetune_recipe, load_pretrain_recipe
-from genolm.training.run_folder import read_json
 
 QUICK_PRETRAIN = (
     "train.steps=40",

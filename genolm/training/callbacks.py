@@ -8,12 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from genolm import console
+from genolm.errors import Terminated
+from genolm.training.guard import Guard
 from genolm.training.run_folder import RunFolder
+
+ENDINGS: Final[dict[int, type[BaseException]]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}
+"""Signals that end a training in order, and how they end it otherwise."""
 
 COUNTS = ("n", "n_targets")
 """Figures that are the same in every validation: written, but not told."""
@@ -60,36 +68,52 @@ class TrainingMeter(console.Meter):
 
 @dataclass
 class StopRequest:
-    """The first Ctrl-C asks for a checkpoint and an end; the second one ends at once."""
+    """The first Ctrl-C or SIGTERM asks for a checkpoint and an end; the second ends at once.
 
-    asked: bool = False
+    Attributes:
+        by: The signal that asked; None until one does.
+    """
+
+    by: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether the training is to end."""
+        return self.by is not None
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Take Ctrl-C during the block (only the main thread of a process may)."""
+        """Take the signals during the block (only the main thread of a process may)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, self._ask)
+        before = {number: signal.signal(number, self._ask) for number in ENDINGS}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def end(self) -> NoReturn:
+        """End as the signal that asked would have."""
+        assert self.by is not None
+        raise ENDINGS[self.by]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        console.say("stopping after this step, with a checkpoint; Ctrl-C again stops at once")
+            raise ENDINGS[number]
+        self.by = number
+        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        console.say(f"stopping after this step, with a checkpoint; {name} again stops at once")
 
 
 class RunCallback(TrainerCallback):
-    """Progress and metrics.jsonl of one run, and its end by Ctrl-C or by the clock.
+    """Progress and metrics.jsonl of one run, and its end by a signal or by the clock.
 
     Args:
         run: Where metrics.jsonl is.
         clock: Of the run.
-        stop: Ctrl-C.
+        stop: Ctrl-C and SIGTERM.
         meter: Counts steps.
         tokens_per_step: Input positions of one step of the optimiser.
         per_base: Whether the loss is one of bases, also told in bits.
@@ -97,6 +121,7 @@ class RunCallback(TrainerCallback):
         beside: Stands beside the validation figures on stderr.
         max_minutes: Of the clock; None for no limit.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
+        guard: Told which step begins.
     """
 
     def __init__(
@@ -112,6 +137,7 @@ class RunCallback(TrainerCallback):
         beside: str,
         max_minutes: float | None,
         is_enough: Callable[[list[dict[str, Any]]], bool],
+        guard: Guard,
     ) -> None:
         self.run, self.clock, self.stop, self.meter = run, clock, stop, meter
         self.tokens_per_step = tokens_per_step
@@ -120,6 +146,7 @@ class RunCallback(TrainerCallback):
         self.steps_per_epoch = steps_per_epoch
         self.beside = beside
         self.is_enough = is_enough
+        self.guard = guard
         self.note = ""
         self._logged_at = (0, 0.0)
 
@@ -128,6 +155,12 @@ class RunCallback(TrainerCallback):
     ) -> None:
         """Start measuring the rate from here."""
         self._logged_at = (state.global_step, self.clock.training_seconds)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell the guard which step begins."""
+        self.guard.begin(state.global_step + 1)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

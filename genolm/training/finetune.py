@@ -101,16 +101,18 @@ def finetune(recipe: FinetuneRecipe, *, restart: bool = False, device: str = "au
         InputError: When the labelled sequences are not what they should be.
         OSError: When something could not be written.
         KeyboardInterrupt: On Ctrl-C; the same call goes on from the last checkpoint.
+        Terminated: On SIGTERM; likewise.
     """
     with _prepare(recipe, device) as session:
         run = session.run
         facts = describe(session.device) | {"data": session.parts.digests()}
-        run.begin(session.recipe, facts, restart=restart)
-        if run.is_done():
-            console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
-            return run.model
-        _say_what_is_trained(session)
-        _finish(session, _train(session))
+        with run.hold():
+            run.begin(session.recipe, facts, restart=restart)
+            if run.is_done():
+                console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
+                return run.model
+            _say_what_is_trained(session)
+            _finish(session, _train(session))
         return run.model
 
 

@@ -163,12 +163,20 @@ class EpochExamples:
     def __len__(self) -> int:
         return self.per_epoch * self.epochs
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """Return ``input_ids`` and ``labels`` of one example."""
+    def names(self, indices: range) -> list[str]:
+        """Return the rows of the train part, counted from 0, that examples show."""
+        return [f"row {self._locate(index)[1]}" for index in indices]
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Return the epoch and the row of an example."""
         epoch, place = divmod(index, self.per_epoch)
         if epoch not in self._orders:
             self._orders = {epoch: permutation(self.seed, epoch, len(self._forward))}
-        row = int(self._orders[epoch][place])
+        return epoch, int(self._orders[epoch][place])
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and ``labels`` of one example."""
+        epoch, row = self._locate(index)
         if self._other_strand is not None and coin_flips(self.seed, epoch, np.array([row]))[0]:
             return self._other_strand[row]
         return self._forward[row]

@@ -12,10 +12,12 @@ from transformers import PreTrainedModel, TrainerCallback
 
 from genolm import console
 from genolm.training.callbacks import Clock, RunCallback, StopRequest, TrainingMeter
+from genolm.training.checkpoints import checkpoint_step
+from genolm.training.guard import Guard
 from genolm.training.machine import set_precision
 from genolm.training.optimizer import learning_rate, make_optimizer
 from genolm.training.recipe import TrainSection
-from genolm.training.run_folder import RunFolder, checkpoint_step
+from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Evaluate, Examples, Pace, RunTrainer, training_arguments
 
 Lines = Sequence[Mapping[str, Any]]
@@ -75,7 +77,7 @@ class Ended:
 
 
 def run_loop(loop: Loop, examples: Examples, evaluate_part: Evaluate) -> Ended:
-    """Train until the last step, the limit of minutes, ``is_enough``, or Ctrl-C.
+    """Train until the last step, the limit of minutes, ``is_enough``, Ctrl-C or SIGTERM.
 
     Args:
         loop: The training.
@@ -87,6 +89,7 @@ def run_loop(loop: Loop, examples: Examples, evaluate_part: Evaluate) -> Ended:
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, when a checkpoint of the present step has been written.
+        Terminated: After SIGTERM, likewise.
     """
     nn.Module.to(loop.model, loop.device)
     set_precision(loop.model, loop.train.precision)
@@ -131,6 +134,12 @@ def _go_on(
         weight_decay=train.weight_decay,
         betas=train.betas,
     )
+    guard = Guard(
+        loop.run, train.guard, train.spike, pace.batch_size * train.accumulate, examples.names
+    )
+    if checkpoint is not None:
+        guard.load(checkpoint)
+    optimizer.guard = guard
     stop = StopRequest()
     with TrainingMeter(loop.label, "steps", pace.steps) as meter, stop.listen():
         meter.done = 0 if checkpoint is None else checkpoint_step(checkpoint)
@@ -146,6 +155,7 @@ def _go_on(
             beside=loop.beside,
             max_minutes=train.max_minutes,
             is_enough=loop.is_enough,
+            guard=guard,
         )
         callbacks: list[TrainerCallback] = [callback]
         trainer = RunTrainer(
@@ -156,11 +166,12 @@ def _go_on(
             evaluate_part=evaluate_part,
             callbacks=callbacks,
             clock=clock,
+            guard=guard,
         )
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.asked:
         console.say(
             f"stopped at step {trainer.state.global_step}; the same command goes on from there"
         )
-        raise KeyboardInterrupt
+        stop.end()
     return Ended(trainer.state.global_step, clock.seconds)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.optim import AdamW
 
+from genolm.training.guard import GuardedAdamW
 from genolm.training.recipe import TrainSection
 from genolm.training.schedules import LearningRate
 
@@ -65,7 +65,7 @@ NEVER_DECAYED = ("A_log", "D", "dt_bias", "init_states")
 
 def make_optimizer(
     model: nn.Module, family: str, *, rate: float, weight_decay: float, betas: tuple[float, float]
-) -> AdamW:
+) -> GuardedAdamW:
     """Return AdamW over the parameters that are trained, in the family's decay groups.
 
     Args:
@@ -86,7 +86,7 @@ def make_optimizer(
         {"params": spared, "weight_decay": 0.0},
     ]
     # With a frozen backbone one of them may be empty, which AdamW refuses.
-    return AdamW([group for group in groups if group["params"]], lr=rate, betas=betas)
+    return GuardedAdamW([group for group in groups if group["params"]], lr=rate, betas=betas)
 
 
 def names_without_decay(model: nn.Module, family: str) -> Iterator[str]:

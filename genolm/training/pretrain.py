@@ -21,6 +21,7 @@ from genolm.data.language import LanguageDataset
 from genolm.data.masking import Masking
 from genolm.data.splits import make_splits
 from genolm.data.windows import WindowSet
+from genolm.training.checkpoints import read_json, write_json
 from genolm.training.held_out import HeldOut, count_baselines, language_figures, read_part
 from genolm.training.loop import Ended, Loop, run_loop
 from genolm.training.machine import (
@@ -34,7 +35,7 @@ from genolm.training.model_source import language_model
 from genolm.training.optimizer import PRETRAINING
 from genolm.training.publish import publish, say_table
 from genolm.training.recipe import PretrainRecipe
-from genolm.training.run_folder import RunFolder, read_json, write_json
+from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
 
 
@@ -77,16 +78,18 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
         InputError: When the genome is not one.
         OSError: When something could not be written.
         KeyboardInterrupt: On Ctrl-C; the same call goes on from the last checkpoint.
+        Terminated: On SIGTERM; likewise.
     """
     with _prepare(recipe, device) as session:
         recipe, run = session.recipe, session.run
         facts = describe(session.device) | {"data": {"fasta": session.store.digest}}
-        run.begin(recipe, facts, restart=restart)
-        if run.is_done():
-            console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
-            return run.model
-        _say_what_is_trained(session)
-        _finish(session, _train(session))
+        with run.hold():
+            run.begin(recipe, facts, restart=restart)
+            if run.is_done():
+                console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
+                return run.model
+            _say_what_is_trained(session)
+            _finish(session, _train(session))
         return run.model
 
 

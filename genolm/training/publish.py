@@ -6,7 +6,8 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
-from genolm.training.run_folder import RunFolder, replace_folder_when_done, write_json
+from genolm.training.checkpoints import write_json
+from genolm.training.run_folder import RunFolder, replace_folder_when_done
 from genolm.training.trainer import say_what_could_not_be_written
 
 

@@ -26,6 +26,7 @@ Objective = Literal["masked_lm", "causal_lm"]
 Schedule = Literal["cosine", "cosine_after_warmup", "constant"]
 Precision = Literal["auto", "float32", "bf16"]
 Task = Literal["classification", "multilabel", "regression"]
+Action = Literal["stop", "skip"]
 Metric = Literal["loss", "mcc", "accuracy", "auroc", "f1"]
 
 
@@ -131,6 +132,16 @@ class TrainSection(Section):
     )
     grad_clip: NotNegative = Field(
         default=1.0, description="largest norm of a gradient; 0 = do not clip"
+    )
+    guard: Action = Field(
+        default="stop",
+        description="at a step whose loss or gradient is no number, or a spike: end the run there, "
+        "or leave the step out; its windows are in skipped.jsonl",
+    )
+    spike: Positive | None = Field(
+        default=None,
+        description="standard deviations above the mean of the last 100 losses that make a spike; "
+        "null = none do",
     )
     accumulate: Count = Field(default=1, description="batches to one step of the optimiser")
     precision: Precision = Field(

@@ -7,12 +7,10 @@
     model/           the result: weights, config, tokenizer
     metrics.json     the final figures; written last, so that it also says "done"
 
-A checkpoint counts once its ``complete.json`` lists every file with the size it has: a run that
-died while writing one goes back to the one before.
+What makes a checkpoint count is said in :mod:`genolm.training.checkpoints`.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +21,9 @@ from typing import Any
 import yaml
 
 from genolm.atomic import temporary_name, write_text
-from genolm.errors import InputError, UsageError
+from genolm.errors import UsageError
+from genolm.lock import hold_folder
+from genolm.training.checkpoints import latest_checkpoint, read_json, write_json
 from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
 
 AnyRecipe = PretrainRecipe | FinetuneRecipe
@@ -38,12 +38,17 @@ FREE_KEYS = frozenset(
         "train.save_every",
         "train.eval_every",
         "train.max_minutes",
+        "train.guard",
+        "train.spike",
     }
 )
-"""Keys that may change between two starts of one run: they do not change what it computes."""
+"""Keys that may change between two starts of one run: they do not change what it computes, or, as
+those of the guard, say how to get past a step that stopped it."""
 
 RECORD = "run.json"
 """Written first and removed last: a folder without it is not ours to change."""
+
+SKIPPED = "skipped.jsonl"
 
 LEFT_BEHIND = (
     "metrics.json",
@@ -51,11 +56,10 @@ LEFT_BEHIND = (
     "recipe.yaml",
     "baselines.json",
     "test_predictions.tsv",
+    SKIPPED,
     RECORD,
 )
 """Files of a run, which --restart removes."""
-
-COMPLETE = "complete.json"
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,23 @@ class RunFolder:
         """Versions, machine and digests."""
         return self.path / RECORD
 
+    @property
+    def skipped(self) -> Path:
+        """The file with one line for every step that the guard found wrong."""
+        return self.path / SKIPPED
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes out of the folder, which is created, during the block.
+
+        Raises:
+            UsageError: Another process trains there.
+        """
+        self._require_folder()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with hold_folder(self.path, "another process trains in this folder"):
+            yield
+
     def is_done(self) -> bool:
         """Tell whether the run has ended and its model is there."""
         return self.metrics.is_file() and self.model.is_dir()
@@ -113,8 +134,7 @@ class RunFolder:
         Raises:
             UsageError: When the folder belongs to another recipe, to other data, or to no run.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"output: {self.path} is a file; name a folder")
+        self._require_folder()
         self._require_ours()
         if restart:
             self._remove_run()
@@ -126,6 +146,10 @@ class RunFolder:
         write_json(self.record, facts)
         self.checkpoints.mkdir(exist_ok=True)
         write_text(self.recipe, _recipe_text(recipe, facts))
+
+    def _require_folder(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"output: {self.path} is a file; name a folder")
 
     def _require_ours(self) -> None:
         """Refuse a folder in which something of ours would take the place of something else."""
@@ -172,58 +196,23 @@ class RunFolder:
             )
 
     def latest_checkpoint(self) -> Path | None:
-        """Return the newest complete checkpoint; broken ones are removed on the way."""
-        found = sorted(self.checkpoints.glob("checkpoint-*"), key=checkpoint_step, reverse=True)
-        for folder in found:
-            if is_complete(folder):
-                return folder
-            shutil.rmtree(folder)
-        return None
+        """Return the newest whole checkpoint; see :func:`checkpoints.latest_checkpoint`."""
+        return latest_checkpoint(self.checkpoints)
 
     def append_line(self, values: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
-        with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        append_json_line(self.lines, values)
 
     def read_lines(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl; a half line at the end (a crash) is left out."""
-        if not self.lines.is_file():
-            return []
-        text = self.lines.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return _whole_lines(self.lines)
 
     def forget_lines_after(self, step: int) -> None:
-        """Take out of metrics.jsonl what a resumed run will write again."""
-        kept = [line for line in self.read_lines() if line["step"] <= step]
-        write_text(self.lines, "".join(json.dumps(line) + "\n" for line in kept))
-
-
-def checkpoint_step(folder: Path) -> int:
-    """Return the step in a checkpoint's name; -1 when there is none."""
-    number = folder.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else -1
-
-
-def mark_complete(folder: Path) -> None:
-    """Write down that every file of a checkpoint is there, on the disk and not only in memory."""
-    sizes = {}
-    for file in sorted(folder.iterdir()):
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
-        sizes[file.name] = file.stat().st_size
-    write_json(folder / COMPLETE, sizes)
-
-
-def is_complete(folder: Path) -> bool:
-    """Tell whether every file of a checkpoint is there and whole."""
-    try:
-        sizes = read_json(folder / COMPLETE)
-    except (FileNotFoundError, InputError):
-        return False
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size
-        for name, size in sizes.items()
-    )
+        """Take out of metrics.jsonl and skipped.jsonl what a resumed run will write again."""
+        for file in (self.lines, self.skipped):
+            if file == self.lines or file.is_file():
+                kept = [line for line in _whole_lines(file) if line["step"] <= step]
+                write_text(file, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 @contextmanager
@@ -241,18 +230,17 @@ def replace_folder_when_done(final: Path) -> Iterator[Path]:
         raise
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write ``values`` to ``path``, whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+def append_json_line(file: Path, values: Mapping[str, Any]) -> None:
+    """Add one line to a file of JSON lines."""
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(json.dumps(values) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_json` wrote."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
-    return values
+def _whole_lines(file: Path) -> list[dict[str, Any]]:
+    if not file.is_file():
+        return []
+    text = file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _recipe_text(recipe: AnyRecipe, facts: Mapping[str, Any]) -> str:

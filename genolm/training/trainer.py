@@ -17,8 +17,10 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
 from genolm.training.callbacks import Clock
+from genolm.training.checkpoints import mark_complete
+from genolm.training.guard import Guard
 from genolm.training.recipe import TrainSection
-from genolm.training.run_folder import RunFolder, mark_complete
+from genolm.training.run_folder import RunFolder
 
 
 class Examples(Protocol):
@@ -29,6 +31,9 @@ class Examples(Protocol):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """Return ``input_ids`` and ``labels`` of one example."""
+
+    def names(self, indices: range) -> list[str]:
+        """Return what people call these examples."""
 
 
 Evaluate = Callable[[], dict[str, float | None]]
@@ -79,7 +84,8 @@ def training_arguments(
         logging_strategy="steps",
         logging_steps=train.log_every,
         logging_first_step=True,
-        logging_nan_inf_filter=False,
+        # A step that is left out must not spoil the mean that is logged.
+        logging_nan_inf_filter=train.guard == "skip",
         eval_strategy="steps",
         eval_steps=pace.eval_every,
         save_strategy="steps",
@@ -117,6 +123,7 @@ class RunTrainer(Trainer):
         evaluate_part: Returns the validation figures; None for one that is undefined.
         callbacks: Around each step.
         clock: Does not count evaluations and checkpoints as training.
+        guard: Sees the loss of every batch; its state goes into every checkpoint.
     """
 
     def __init__(
@@ -129,6 +136,7 @@ class RunTrainer(Trainer):
         evaluate_part: Evaluate,
         callbacks: Sequence[TrainerCallback],
         clock: Clock,
+        guard: Guard,
     ) -> None:
         super().__init__(
             model=model,
@@ -142,6 +150,13 @@ class RunTrainer(Trainer):
         self.examples = examples
         self.evaluate_part = evaluate_part
         self.clock = clock
+        self.guard = guard
+
+    def training_step(self, *inputs: Any, **named: Any) -> torch.Tensor:
+        """Do one batch, and show the guard its loss."""
+        loss: torch.Tensor = super().training_step(*inputs, **named)
+        self.guard.see(loss)
+        return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.examples)
@@ -171,6 +186,7 @@ class RunTrainer(Trainer):
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         with self.clock.pause(), say_what_could_not_be_written(folder):
             super()._save_checkpoint(model, trial)
+            self.guard.save(folder)
             mark_complete(folder)
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from genolm.errors import Terminated
 from genolm.training.callbacks import Clock, StopRequest, tell
 
 
@@ -31,11 +32,24 @@ def test_the_first_ctrl_c_asks_and_the_second_stops(capsys):
     assert "Ctrl-C again stops at once" in capsys.readouterr().err
 
 
-def test_the_handler_before_is_put_back():
-    before = signal.getsignal(signal.SIGINT)
+def test_sigterm_asks_like_ctrl_c_and_ends_as_itself(capsys):
+    stop = StopRequest()
+    with stop.listen():
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Terminated):
+        stop.end()
+    assert "SIGTERM again stops at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_handler_before_is_put_back(number):
+    before = signal.getsignal(number)
     with StopRequest().listen():
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
+        assert signal.getsignal(number) is not before
+    assert signal.getsignal(number) is before
 
 
 def test_outside_the_main_thread_ctrl_c_is_left_alone():

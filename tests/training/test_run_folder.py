@@ -3,13 +3,8 @@ import json
 import pytest
 
 from genolm.errors import UsageError
-from genolm.training.run_folder import (
-    RunFolder,
-    checkpoint_step,
-    is_complete,
-    mark_complete,
-    replace_folder_when_done,
-)
+from genolm.training.checkpoints import checkpoint_step, is_complete, mark_complete
+from genolm.training.run_folder import RunFolder, replace_folder_when_done
 
 FACTS = {"versions": {"genolm": "1"}, "data": {"fasta": "abc"}}
 
