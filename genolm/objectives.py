@@ -41,18 +41,20 @@ def masked_lm_loss(
     return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
-def causal_lm_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def causal_lm_loss(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy, in nats, of each position's successor.
 
     Args:
         logits: Scores (batch, length, vocab_size).
         labels: Token ids (batch, length), not shifted: usually the input itself; -100 does not
             count, any other id does, padding included.
+        weights: Weight of each position as a target (batch, length), not shifted either.
 
     Returns:
         The loss; 0 where no position counts.
     """
-    return masked_lm_loss(logits[:, :-1], labels[:, 1:])
+    weights = None if weights is None else weights[:, 1:]
+    return masked_lm_loss(logits[:, :-1], labels[:, 1:], weights=weights)
 
 
 def before_causal_loss(labels: Tensor, mask: Tensor) -> Tensor:

@@ -107,6 +107,14 @@ class GenomeStore:
             out &= np.uint8(0x7F)
         return out
 
+    def gather_repeats(self, places: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
+        """Return where windows are in lower case (batch, length); see ``gather``."""
+        data = self._bytes
+        out = np.empty((len(places), length), dtype=np.bool_)
+        for row, place in enumerate(places.tolist()):
+            out[row] = data[place : place + length] >= SOFT_MASKED
+        return out
+
     def n_runs(self, chrom: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the stretches of N of a contig begin and end (runs,), half-open."""
         length = self.contigs[chrom]

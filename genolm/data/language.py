@@ -1,5 +1,6 @@
 """Windows of a genome as batches for language modelling."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -44,6 +45,10 @@ class LanguageDataset(Dataset[Item]):
             mask that is the same in every epoch and for every selection of windows.
         samples: Number of samples, for as many epochs as that takes; None for one epoch.
         order: ``shuffled`` anew in every epoch, or ``sequential``.
+        soft_mask_weight: Weight in the loss of bases that the FASTA has in lower case; with one
+            below 1, items also hold ``loss_weights``.
+        stages: Pairs (first sample after the stage, length) in ascending order: a sample of a stage
+            is its window cut into pieces of that length, (pieces, length) instead of (length,).
         jitter: Move each window by up to this many bases, anew in every epoch, within its region,
             so that a base is not always seen at the same place of a window.
     """
@@ -60,6 +65,8 @@ class LanguageDataset(Dataset[Item]):
         samples: int | None = None,
         order: Literal["shuffled", "sequential"] = "shuffled",
         jitter: int = 0,
+        soft_mask_weight: float = 1.0,
+        stages: Sequence[tuple[int, int]] = (),
     ) -> None:
         if objective not in ("masked_lm", "causal_lm"):
             raise ValueError(f"objective must be masked_lm or causal_lm, got {objective!r}")
@@ -69,6 +76,8 @@ class LanguageDataset(Dataset[Item]):
             raise ValueError(f"masking goes with masked_lm, got {masking} for {objective}")
         if jitter < 0:
             raise ValueError(f"jitter must be at least 0, got {jitter}")
+        if any(length < 1 or windows.length % length for _, length in stages):
+            raise ValueError(f"lengths of stages must divide {windows.length}, got {stages}")
         if not len(windows):
             raise ValueError("a dataset needs at least one window")
         self.store = store
@@ -80,6 +89,8 @@ class LanguageDataset(Dataset[Item]):
         self.samples = len(windows) if samples is None else samples
         self.order = order
         self.jitter = jitter
+        self.soft_mask_weight = soft_mask_weight
+        self.stages = tuple(stages)
         self._places = windows.places(store)
         self._orders: dict[int, NDArray[np.int64]] = {}
 
@@ -105,8 +116,10 @@ class LanguageDataset(Dataset[Item]):
                 windows[mine] = self._order_of(epoch)[windows[mine]]
         return epochs, windows
 
-    def _read(self, epochs: NDArray[np.int64], windows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return token ids (batch, length), shifted and on the strand that is shown."""
+    def _read(
+        self, epochs: NDArray[np.int64], windows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Return token ids and weights (batch, length), shifted and on the strand that is shown."""
         places = self._places[windows]
         if self.jitter:
             start = self.windows.start[windows]
@@ -114,10 +127,19 @@ class LanguageDataset(Dataset[Item]):
             low, high = self.windows.low[windows], self.windows.high[windows]
             places = places + np.clip(moved, low, high) - start
         ids = self.store.gather(places, self.windows.length)
+        weights = self._weigh(places)
         if self.rc_augment:
             reversed_ = coin_flips(self.seed, epochs, windows)
             ids[reversed_] = reverse_complement_ids(ids[reversed_])
-        return ids
+            if weights is not None:
+                weights[reversed_] = weights[reversed_, ::-1]
+        return ids, weights
+
+    def _weigh(self, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        if self.soft_mask_weight == 1.0:
+            return None
+        repeats = self.store.gather_repeats(places, self.windows.length)
+        return np.where(repeats, np.float32(self.soft_mask_weight), np.float32(1.0))
 
     def _label(
         self, ids: NDArray[np.uint8], epochs: NDArray[np.int64], windows: NDArray[np.int64]
@@ -148,12 +170,30 @@ class LanguageDataset(Dataset[Item]):
     def __getitems__(self, indices: list[int]) -> list[Item]:
         """Return several samples at once: the same ones, faster."""
         epochs, windows = self._locate(indices)
-        inputs, labels = self._label(self._read(epochs, windows), epochs, windows)
-        rows = torch.from_numpy(inputs.astype(np.int64))
-        targets = torch.from_numpy(labels)
+        ids, weights = self._read(epochs, windows)
+        inputs, labels = self._label(ids, epochs, windows)
+        columns = {
+            "input_ids": torch.from_numpy(inputs.astype(np.int64)),
+            "labels": torch.from_numpy(labels),
+        }
+        if weights is not None:
+            columns["loss_weights"] = torch.from_numpy(weights)
         return [
-            {"input_ids": row, "labels": target} for row, target in zip(rows, targets, strict=True)
+            {name: self._cut(column[row], index) for name, column in columns.items()}
+            for row, index in enumerate(indices)
         ]
+
+    def _cut(self, row: torch.Tensor, index: int) -> torch.Tensor:
+        for end, length in self.stages:
+            if index < end:
+                return row.view(-1, length)
+        return row
+
+    @staticmethod
+    def collate(items: list[Item]) -> Item:
+        """Join samples of one stage: (batch, length), pieces of a window counting as windows."""
+        join = torch.stack if items[0]["labels"].dim() == 1 else torch.cat
+        return {name: join([item[name] for item in items]) for name in items[0]}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_orders": {}}

@@ -27,11 +27,15 @@ class Masking:
         rate: Share of the bases that are targets, each on its own.
         mask_fraction: Share of targets shown as ``[MASK]``.
         random_fraction: Share of targets shown as a random base.
+        span: Bases that are hidden together; spans begin at every ``span``-th base, counted from a
+            random one of the first (64 at most). What is shown in place of a target is drawn
+            for each base.
     """
 
     rate: float = 0.15
     mask_fraction: float = 0.8
     random_fraction: float = 0.1
+    span: int = 1
 
     def __post_init__(self) -> None:
         for name in ("rate", "mask_fraction", "random_fraction"):
@@ -41,6 +45,8 @@ class Masking:
             raise ValueError("rate 0 leaves nothing to learn from")
         if self.mask_fraction + self.random_fraction > 1.0 + 1e-9:
             raise ValueError("mask_fraction and random_fraction together exceed 1")
+        if self.span < 1:
+            raise ValueError(f"span must be at least 1, got {self.span}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def mask_tokens(
         Inputs (batch, length), uint8, and labels (batch, length), int64, -100 off target.
     """
     # Three draws of one word: the top 32 bits choose targets, 24 the action, the lowest 2 a base.
-    chosen = (words >> np.uint64(32)) < np.uint64(round(masking.rate * 2**32))
+    chosen = _in_spans(words, masking.span) < np.uint64(round(masking.rate * 2**32))
     targets = chosen & is_base(ids)
     action = (words >> np.uint64(8)) & _LOW_24
     as_mask = round(masking.mask_fraction * 2**24)
@@ -92,6 +98,19 @@ def mask_tokens(
     random = targets & ~masked & (action < np.uint64(as_random))
     inputs[random] = (words[random] & np.uint64(3)).astype(np.uint8) + np.uint8(A)
     return inputs, _label(ids, targets)
+
+
+def _in_spans(words: Words, span: int) -> Words:
+    """The top 32 bits of the word that decides about each position (batch, length)."""
+    top = words >> np.uint64(32)
+    if span == 1:
+        return top
+    places = np.arange(words.shape[1], dtype=np.uint64)
+    # The bits between those of the actions and of the bases shift where spans begin.
+    offset = (words[:, :1] >> np.uint64(2)) % np.uint64(64) % np.uint64(span)
+    spans = ((places + offset) // np.uint64(span)).astype(np.int64)
+    decided: Words = np.take_along_axis(top, spans, axis=1)
+    return decided
 
 
 def training_words(

@@ -58,6 +58,7 @@ class CausalLanguageModel(HeadModel):
         input_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        loss_weights: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         attention_mask: Tensor | None = None,
@@ -69,6 +70,7 @@ class CausalLanguageModel(HeadModel):
             inputs_embeds: Embedded sequences instead (batch, length, channels).
             labels: The ids themselves, not shifted (batch, length); -100 does not count, and
                 padding does, as in the original, unless it is left out.
+            loss_weights: Weights of the positions as targets, not shifted (batch, length).
             output_hidden_states: Whether to return hidden states.
             return_dict: Whether to return a ModelOutput, else a tuple.
             attention_mask: 1 where a token is real, 0 where it is padding (batch, length); without
@@ -86,6 +88,6 @@ class CausalLanguageModel(HeadModel):
         loss = None
         if labels is not None:
             labels = labels if mask is None else before_causal_loss(labels, mask)
-            loss = causal_lm_loss(logits, labels)
+            loss = causal_lm_loss(logits, labels, weights=loss_weights)
         output = CausalLMOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()

@@ -18,7 +18,14 @@ from genolm.training.machine import set_precision
 from genolm.training.optimizer import learning_rate, make_optimizer
 from genolm.training.recipe import TrainSection
 from genolm.training.run_folder import RunFolder
-from genolm.training.trainer import Evaluate, Examples, Pace, RunTrainer, training_arguments
+from genolm.training.trainer import (
+    Collate,
+    Evaluate,
+    Examples,
+    Pace,
+    RunTrainer,
+    training_arguments,
+)
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -46,6 +53,7 @@ class Loop:
         beside: Stands beside every validation figure on stderr.
         best_by: Validation figure whose best checkpoint is kept; None keeps the last ones.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
+        collate: Joins examples to a batch; None stacks them.
     """
 
     run: RunFolder
@@ -61,6 +69,7 @@ class Loop:
     beside: str = ""
     best_by: str | None = None
     is_enough: Callable[[Lines], bool] = field(default=never)
+    collate: Collate | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,7 @@ def _go_on(
             callbacks=callbacks,
             clock=clock,
             guard=guard,
+            collate=loop.collate,
         )
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.asked:

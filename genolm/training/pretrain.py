@@ -34,7 +34,7 @@ from genolm.training.machine import (
 from genolm.training.model_source import language_model
 from genolm.training.optimizer import PRETRAINING
 from genolm.training.publish import publish, say_table
-from genolm.training.recipe import PretrainRecipe
+from genolm.training.recipe import PretrainRecipe, PretrainTrainSection
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
 
@@ -133,6 +133,9 @@ def _complete(
     return recipe.model_copy(
         update={
             "data": data.model_copy(update=left_open),
+            "masking": recipe.masking.complete(
+                train.steps * train.batch_size * train.accumulate * data.length
+            ),
             "train": train.model_copy(update=filled),
         }
     )
@@ -146,6 +149,10 @@ def _say_what_is_trained(session: Pretraining) -> None:
         f"{recipe.train.precision} linear layers, {session.device.type}) on windows of "
         f"{recipe.data.length:,} bases: {windows}"
     )
+    for stage in recipe.train.length_stages:
+        console.say(f"before that, {stage.steps:,} steps on pieces of {stage.length:,} bases")
+    if recipe.data.soft_mask_weight < 1 and not session.store.counts.soft_masked:
+        console.warn("data.soft_mask_weight: the FASTA has no base in lower case to weigh")
 
 
 def _train(session: Pretraining) -> Ended:
@@ -170,6 +177,7 @@ def _train(session: Pretraining) -> Ended:
         ),
         length=recipe.data.length,
         label="pretraining",
+        collate=LanguageDataset.collate,
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
     )
     figures = partial(
@@ -194,7 +202,17 @@ def _examples(session: Pretraining) -> LanguageDataset:
         masking=masking,
         samples=train.steps * train.batch_size * train.accumulate,
         jitter=recipe.data.jitter or 0,
+        soft_mask_weight=recipe.data.soft_mask_weight,
+        stages=list(_stages(train)),
     )
+
+
+def _stages(train: PretrainTrainSection) -> Iterator[tuple[int, int]]:
+    """Yield the first sample after each stage, and the stage's length."""
+    steps = 0
+    for stage in train.length_stages:
+        steps += stage.steps
+        yield steps * train.batch_size * train.accumulate, stage.length
 
 
 def _count(session: Pretraining, name: str, part: HeldOut) -> dict[str, float]:

@@ -27,6 +27,12 @@ Schedule = Literal["cosine", "cosine_after_warmup", "constant"]
 Precision = Literal["auto", "float32", "bf16"]
 Task = Literal["classification", "multilabel", "regression"]
 Action = Literal["stop", "skip"]
+SMALL_BUDGET = 100_000_000
+"""Bases shown in a run; a masked model that sees fewer learns more from more, plainer targets."""
+SMALL = (0.3, 1.0, 0.0)
+LARGE = (0.15, 0.8, 0.1)
+"""Share of targets, and of those the shares shown as [MASK] and as a random base."""
+
 Metric = Literal["loss", "mcc", "accuracy", "auroc", "f1"]
 
 
@@ -90,25 +96,54 @@ class GenomeSection(Section):
     rc_augment: bool | None = Field(
         default=None, description="train on random strands; null = unless the model is equivariant"
     )
+    soft_mask_weight: Fraction = Field(
+        default=1.0,
+        description="weight in the training loss of bases in lower case (repeats); 0 = not learned",
+    )
     workers: Whole = Field(
         default=0, description="processes that prepare batches; 0 = the main one"
     )
 
 
 class MaskingSection(Section):
-    """How masked-LM inputs are corrupted while training (evaluation is fixed: one [MASK] in 32)."""
+    """How masked-LM inputs are corrupted while training (evaluation is fixed: one [MASK] in 32).
 
-    rate: Share = Field(default=0.15, description="share of positions that are targets")
-    mask_fraction: Fraction = Field(default=0.8, description="share of targets shown as [MASK]")
-    random_fraction: Fraction = Field(
-        default=0.1, description="share of targets shown as a random base"
+    With none of the three shares given, runs of fewer than ``SMALL_BUDGET`` bases hide 30 % of
+    them, all as [MASK], and longer ones 15 %, of which 80 % as [MASK] and 10 % as a random base.
+    """
+
+    rate: Share | None = Field(
+        default=None, description="share of positions that are targets; null = .15 (small run: .3)"
     )
+    mask_fraction: Fraction | None = Field(
+        default=None, description="share of targets shown as [MASK]; null = .8 (small run: 1)"
+    )
+    random_fraction: Fraction | None = Field(
+        default=None, description="share of targets shown as a random base; null = .1 (small: 0)"
+    )
+    span: Count = Field(default=1, description="bases that are hidden together")
 
     @model_validator(mode="after")
     def _leaves_a_share(self) -> Self:
-        if self.mask_fraction + self.random_fraction > 1 + 1e-9:
+        _, masked, random = self._shares(LARGE)
+        if masked + random > 1 + 1e-9:
             raise ValueError("mask_fraction and random_fraction together exceed 1")
         return self
+
+    def complete(self, bases: int) -> "MaskingSection":
+        """Return the section with nothing left open, for a run that shows this many bases."""
+        given = (self.rate, self.mask_fraction, self.random_fraction)
+        small = given == (None, None, None) and bases < SMALL_BUDGET
+        rate, masked, random = self._shares(SMALL if small else LARGE)
+        values = {"rate": rate, "mask_fraction": masked, "random_fraction": random}
+        return self.model_copy(update=values)
+
+    def _shares(self, usual: tuple[float, float, float]) -> tuple[float, float, float]:
+        given = (self.rate, self.mask_fraction, self.random_fraction)
+        rate, masked, random = (
+            default if value is None else value for value, default in zip(given, usual, strict=True)
+        )
+        return rate, masked, random
 
 
 class TrainSection(Section):
@@ -158,11 +193,23 @@ class TrainSection(Section):
     )
 
 
+class LengthStage(Section):
+    """A beginning of the training on shorter windows."""
+
+    length: Count = Field(description="bases; must divide data.length")
+    steps: Count = Field(description="steps of the optimiser")
+
+
 class PretrainTrainSection(TrainSection):
     """How long and how fast a language model learns."""
 
     steps: Count = Field(default=1000, description="steps of the optimiser")
     batch_size: Count = Field(default=8, description="windows in a batch")
+    length_stages: tuple[LengthStage, ...] = Field(
+        default=(),
+        description="[{length: 256, steps: 300}, ...] to begin with: windows are cut into pieces, "
+        "as many more of them as they are shorter",
+    )
     learning_rate: Positive | None = Field(
         default=None, description="null = the paper's: 8e-3 (Caduceus), 6e-4 (HyenaDNA)"
     )
@@ -192,6 +239,20 @@ class PretrainRecipe(Section):
         default_factory=PretrainTrainSection, description="the training"
     )
     output: Path = Field(description="the run folder")
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        lengths = [stage.length for stage in self.train.length_stages]
+        if any(self.data.length % length for length in lengths):
+            raise ValueError(
+                f"train.length_stages: {lengths} must divide data.length, {self.data.length}"
+            )
+        if sorted(lengths) != lengths:
+            raise ValueError(f"train.length_stages: {lengths} must not become shorter")
+        steps = sum(stage.steps for stage in self.train.length_stages)
+        if steps > self.train.steps:
+            raise ValueError(f"train.length_stages: {steps} steps are more than train.steps")
+        return self
 
 
 class LabelledSection(Section):

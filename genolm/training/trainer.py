@@ -36,6 +36,7 @@ class Examples(Protocol):
         """Return what people call these examples."""
 
 
+Collate = Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]]
 Evaluate = Callable[[], dict[str, float | None]]
 
 
@@ -124,6 +125,7 @@ class RunTrainer(Trainer):
         callbacks: Around each step.
         clock: Does not count evaluations and checkpoints as training.
         guard: Sees the loss of every batch; its state goes into every checkpoint.
+        collate: Joins examples to a batch; None stacks them.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class RunTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
         clock: Clock,
         guard: Guard,
+        collate: Collate | None = None,
     ) -> None:
         super().__init__(
             model=model,
@@ -145,6 +148,7 @@ class RunTrainer(Trainer):
             eval_dataset=examples,
             optimizers=optimizers,
             callbacks=list(callbacks),
+            data_collator=collate,
         )
         self.remove_callback(PrinterCallback)
         self.examples = examples

@@ -233,3 +233,63 @@ def _seconds_per_sample(data):
     for i in range(100):
         data[i]
     return (time.process_time() - start) / 100
+
+
+@pytest.mark.parametrize("name", ["masked", "causal"])
+def test_weights_follow_the_lower_case_through_shift_and_strand(store, windows, name):
+    objective, options = TRAINING[name]
+    build = {"seed": 3, "samples": 60, **options}
+    plain = LanguageDataset(store, windows, objective, **build)
+    weighed = LanguageDataset(store, windows, objective, soft_mask_weight=0.1, **build)
+    whole = {chrom: store.repeat_mask(chrom) for chrom in store.contigs}
+    found = set()
+    for index in range(60):
+        item = weighed[index]
+        assert same(stack([item]), stack([plain[index]]))
+        weights = item["loss_weights"].numpy()
+        assert weights.dtype == np.float32
+        found |= set(weights.tolist())
+        # The bases that were weighed are those in lower case, wherever and however they stand.
+        (place,) = find_place(store, item)
+        chrom, start, reverse = place
+        repeats = whole[chrom][start : start + LENGTH]
+        repeats = repeats[::-1] if reverse else repeats
+        assert ((weights < 1) == repeats).all()
+    assert found == {np.float32(0.1), 1.0}
+
+
+def find_place(store, item):
+    """Where the bases of an item that can be told stand in the genome, on either strand."""
+    ids, labels = item["input_ids"].numpy(), item["labels"].numpy()
+    true = np.where(labels >= 0, labels, ids)
+    for chrom, size in store.contigs.items():
+        genome = store.ids(chrom)
+        for reverse in (False, True):
+            wanted = reverse_complement_ids(true.astype(np.uint8)) if reverse else true
+            for start in range(size - LENGTH + 1):
+                if (genome[start : start + LENGTH] == wanted).all():
+                    yield chrom, start, reverse
+                    return
+
+
+@pytest.mark.parametrize("name", ["masked", "causal"])
+def test_stages_show_the_same_bases_in_pieces(store, windows, name):
+    objective, options = TRAINING[name]
+    build = {"seed": 3, "samples": 40, **options}
+    plain = LanguageDataset(store, windows, objective, **build)
+    staged = LanguageDataset(store, windows, objective, stages=[(8, 24), (20, 48)], **build)
+    for indices, length in ((range(8), 24), (range(8, 20), 48), (range(20, 40), LENGTH)):
+        batch = staged.collate(staged.__getitems__(list(indices)))
+        assert batch["input_ids"].shape == (len(indices) * LENGTH // length, length)
+        whole = stack(plain.__getitems__(list(indices)))
+        assert all(torch.equal(batch[k].flatten(), whole[k].flatten()) for k in whole)
+
+
+def test_stages_that_do_not_divide_the_window_are_refused(store, windows):
+    with pytest.raises(ValueError, match="must divide 96"):
+        LanguageDataset(store, windows, "causal_lm", seed=0, stages=[(8, 36)])
+
+
+def test_samples_are_named_by_their_windows(store, windows):
+    dataset = LanguageDataset(store, windows, "causal_lm", seed=0, order="sequential")
+    assert dataset.names(range(2)) == ["chr1:0-96", "chr1:96-192"]

@@ -12,7 +12,7 @@ from genolm.data.masking import (
     sparse_evaluation_mask,
     training_words,
 )
-from genolm.tokenization.vocabulary import BASE_IDS, MASK, N
+from genolm.tokenization.vocabulary import BASE_IDS, MASK, A, N
 
 LENGTH = 2000
 
@@ -115,3 +115,22 @@ def test_hidden_targets_are_always_masked_and_never_n(ids):
 def test_next_base_labels_are_the_bases_and_nothing_else():
     ids = np.array([[7, 11, 10, 4, 8, 3]], dtype=np.uint8)
     assert next_base_labels(ids).tolist() == [[7, -100, 10, -100, 8, -100]]
+
+
+@pytest.mark.parametrize("span", [1, 3, 6])
+def test_spans_are_hidden_whole_and_as_often_as_single_bases(span):
+    rows, length = 400, 240
+    ids = np.full((rows, length), A, dtype=np.uint8)
+    words = training_words(5, np.zeros(rows, np.int64), np.arange(rows), length)
+    _, labels = mask_tokens(
+        ids, words, Masking(rate=0.2, mask_fraction=1, random_fraction=0, span=span)
+    )
+    targets = labels != IGNORED
+    assert targets.mean() == pytest.approx(0.2, abs=0.012)
+    offsets = set()
+    for row in targets:
+        edges = np.flatnonzero(np.diff(row.astype(int))) + 1
+        offsets |= set((edges % span).tolist())
+        # Within a row all spans begin at the same place modulo their length.
+        assert len(set((edges % span).tolist())) <= 1
+    assert offsets == set(range(span))

@@ -138,6 +138,28 @@ def test_resuming_equals_not_stopping_bit_for_bit(pretraining, tmp_path, objecti
     }
 
 
+def test_a_run_in_stages_of_weighed_bases_goes_on_as_if_it_had_not_stopped(pretraining, tmp_path):
+    stages = [{"length": 8, "steps": 2}, {"length": 16, "steps": 2}]
+    options = {"train": {"length_stages": stages}, "data": {"soft_mask_weight": 0.5}}
+    whole, stopped = (pretraining(output=tmp_path / n, **options) for n in ("whole", "stopped"))
+    pretrain(whole)
+    for step in (3, 5):
+        with at_step(step, cut_power), pytest.raises(PowerCut):
+            pretrain(stopped)
+    pretrain(stopped)
+    assert same_weights(weights(whole), weights(stopped))
+    plain = pretraining(output=tmp_path / "plain")
+    pretrain(plain)
+    assert not same_weights(weights(whole), weights(plain))
+
+
+def test_two_processes_do_not_train_in_one_folder(pretraining):
+    recipe = pretraining()
+    held = RunFolder(recipe.output).hold()
+    with held, pytest.raises(UsageError, match="another process trains in this folder"):
+        pretrain(recipe)
+
+
 def test_workers_do_not_change_the_result(pretraining, tmp_path):
     runs = [
         pretraining(output=tmp_path / str(workers), data={"workers": workers}, train={"steps": 3})

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from genolm.errors import UsageError
-from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+from genolm.training.recipe import FinetuneRecipe, MaskingSection, PretrainRecipe
 from genolm.training.recipe_files import (
     find_recipe,
     load_finetune_recipe,
@@ -239,3 +239,30 @@ def test_reading_a_recipe_imports_no_torch(pretrain):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("given", "bases", "expected"),
+    [
+        ({}, 1e6, (0.3, 1.0, 0.0)),
+        ({}, 1e9, (0.15, 0.8, 0.1)),
+        ({"rate": 0.2}, 1e6, (0.2, 0.8, 0.1)),
+        ({"mask_fraction": 0.9}, 1e6, (0.15, 0.9, 0.1)),
+    ],
+)
+def test_small_runs_hide_more_and_plainer_unless_something_is_said(given, bases, expected):
+    found = MaskingSection(**given).complete(int(bases))
+    assert (found.rate, found.mask_fraction, found.random_fraction) == expected
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ("[{length: 300, steps: 1}]", "must divide data.length"),
+        ("[{length: 512, steps: 1}, {length: 256, steps: 1}]", "must not become shorter"),
+        ("[{length: 512, steps: 1001}]", "1001 steps are more than train.steps"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(pretrain, stages, said):
+    with pytest.raises(UsageError, match=said):
+        load_pretrain_recipe(pretrain, [f"train.length_stages={stages}"])
