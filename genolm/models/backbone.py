@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
+from genolm.models.causal_cache import CausalCache
 from genolm.models.configuration import GenolmConfig
 from genolm.models.padding import real_positions
 from genolm.modules.alignment import align
@@ -180,6 +181,23 @@ class Backbone(nn.Module):
         if self.gradient_checkpointing and self.training:
             return self._gradient_checkpointing_func(block.__call__, *inputs)
         return block(*inputs)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether what was read can be remembered in constant memory, for `resume`."""
+        return False
+
+    def resume(self, input_ids: Tensor, cache: CausalCache | None) -> tuple[Tensor, CausalCache]:
+        """Read on where a cache ends; only where the backbone is `resumable`.
+
+        Args:
+            input_ids: The token ids that follow (batch, length).
+            cache: What is remembered of those before; None for nothing.
+
+        Returns:
+            Normed states (batch, length, channels), and what is remembered after them.
+        """
+        raise NotImplementedError
 
     def _gradient_checkpointing_func(self, *inputs: Any) -> Any:
         # Replaced by transformers when checkpointing is switched on.

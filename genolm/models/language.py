@@ -3,7 +3,8 @@
 from torch import Tensor
 from transformers.modeling_outputs import CausalLMOutput, MaskedLMOutput
 
-from genolm.models.backbone import HeadModel, choose
+from genolm.models.backbone import Backbone, HeadModel, choose
+from genolm.models.causal_cache import CausalCache
 from genolm.objectives import IGNORED, before_causal_loss, causal_lm_loss, masked_lm_loss
 
 
@@ -91,3 +92,34 @@ class CausalLanguageModel(HeadModel):
             loss = causal_lm_loss(logits, labels, weights=loss_weights)
         output = CausalLMOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `remember` and `resume` can be called: of a plain Mamba, not of HyenaDNA."""
+        return self._backbone.resumable
+
+    def remember(self, input_ids: Tensor, cache: CausalCache | None = None) -> CausalCache:
+        """Read token ids (batch, length) for what comes after them; arguments as in `resume`."""
+        return self._backbone.resume(input_ids, cache)[1]
+
+    def resume(
+        self, input_ids: Tensor, cache: CausalCache | None = None
+    ) -> tuple[Tensor, CausalCache]:
+        """Do what `forward` does for the rest of sequences whose beginning was read before.
+
+        Args:
+            input_ids: The token ids that follow (batch, length); every one counts, padding too.
+            cache: What is remembered of those before; None for nothing.
+
+        Returns:
+            Logits (batch, length, vocab_size), and what is remembered after the last id.
+        """
+        normed, cache = self._backbone.resume(input_ids, cache)
+        logits: Tensor = self.lm_head(normed)
+        return logits, cache
+
+    @property
+    def _backbone(self) -> Backbone:
+        backbone = self.base_model.backbone
+        assert isinstance(backbone, Backbone)
+        return backbone

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genolm.modules.precision import at_least_float32
 from genolm.scoring.batches import Batches, BatchSize
 from genolm.tokenization.vocabulary import BASE_IDS, A, T
 
@@ -49,6 +50,24 @@ def by_strand(ratios: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
     """Name log-likelihood ratios (edits, 2), forward and reverse strand, and their mean."""
     forward, reverse = ratios.T
     return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
+
+
+def sum_bases(logits: Tensor, targets: Tensor, first: Sequence[int]) -> NDArray[np.float64]:
+    """Sum the log-probabilities of bases; N is no base and adds nothing.
+
+    Args:
+        logits: Of the targets (batch, length, vocabulary), float32 at least.
+        targets: Token ids (batch, length).
+        first: Of each sequence, the first target that counts; negative for all of them.
+
+    Returns:
+        Natural logarithms (batch,).
+    """
+    taken = torch.log_softmax(logits, dim=-1).gather(2, targets[..., None])[..., 0]
+    starts = torch.tensor(first, device=targets.device)[:, None]
+    positions = torch.arange(targets.shape[1], device=targets.device)
+    counts = (positions >= starts) & (targets >= A) & (targets <= T)
+    return torch.where(counts, taken.double(), 0.0).sum(dim=1).cpu().numpy()
 
 
 class ModelRunner:
@@ -132,13 +151,8 @@ class ModelRunner:
     def _log_likelihoods(self, batch: Sequence[SequenceWindow]) -> NDArray[np.float64]:
         begin = min(max(1, window.first) for window in batch)  # nothing before it counts
         ids = self._ids(batch)
-        logits = self._logits(ids)[:, begin - 1 : -1]
-        targets = ids[:, begin:]
-        taken = torch.log_softmax(logits, dim=-1).gather(2, targets[..., None])[..., 0]
-        first = torch.tensor([[window.first] for window in batch], device=ids.device)
-        positions = torch.arange(begin, ids.shape[1], device=ids.device)
-        counts = (positions >= first) & (targets >= A) & (targets <= T)
-        return torch.where(counts, taken.double(), 0.0).sum(dim=1).cpu().numpy()
+        first = [window.first - begin for window in batch]
+        return sum_bases(self._logits(ids)[:, begin - 1 : -1], ids[:, begin:], first)
 
     def _ids(self, batch: Sequence[MaskedWindow] | Sequence[SequenceWindow]) -> Tensor:
         ids = np.stack([window.ids for window in batch])
@@ -146,4 +160,4 @@ class ModelRunner:
 
     def _logits(self, ids: Tensor) -> Tensor:
         logits: Tensor = self._model(ids).logits
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return at_least_float32(logits)

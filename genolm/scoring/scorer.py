@@ -23,6 +23,7 @@ from genolm.scoring.fields import DELTA, Result, Values, check_scores, fields_of
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
 from genolm.scoring.predict import SequencePredictor
+from genolm.scoring.prefix import causal_runner
 from genolm.scoring.wild_type import WildTypeRatios
 from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.vocabulary import MASK, VOCABULARY
@@ -147,11 +148,17 @@ class VariantScorer:
 
     def _likelihoods(self) -> ScoreFunction:
         task = self._language_task()
-        runner = ModelRunner(self._model, batch_size=self._batch_size)
         exact: ScoreFunction = (
-            CausalRatios(runner, self.genome, self.window)
+            CausalRatios(
+                causal_runner(self._model, batch_size=self._batch_size), self.genome, self.window
+            )
             if task == "causal_lm"
-            else MaskedRatios(runner, self.genome, self.window, equivariant=self._equivariant)
+            else MaskedRatios(
+                ModelRunner(self._model, batch_size=self._batch_size),
+                self.genome,
+                self.window,
+                equivariant=self._equivariant,
+            )
         )
         if self._store is None:
             return exact

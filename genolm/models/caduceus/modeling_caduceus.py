@@ -10,6 +10,7 @@ from genolm.heads.language import make_language_head
 from genolm.mixers import Bidirectional, Unidirectional
 from genolm.models.backbone import Backbone, Embeddings, GenolmModel, choose
 from genolm.models.caduceus.configuration_caduceus import CaduceusConfig
+from genolm.models.causal_cache import CausalCache, resumable, resume_blocks
 from genolm.models.classification import SequenceClassifier
 from genolm.models.language import CausalLanguageModel, MaskedLanguageModel
 from genolm.models.padding import run_backbone
@@ -97,6 +98,17 @@ class CaduceusBackbone(Backbone):
         if not keep_states:
             return last, None
         return last, (*states, last) if self.appends_last else tuple(states)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `resume` can be called: of a plain Mamba."""
+        return not self.rcps and resumable(self.layers)
+
+    def resume(self, input_ids: Tensor, cache: CausalCache | None) -> tuple[Tensor, CausalCache]:
+        """Read on where the cache ends: normed states of ids (batch, length), and a new cache."""
+        hidden = self._embed(input_ids, None)
+        hidden, residual, cache = resume_blocks(self.layers, hidden, cache)
+        return add_and_normalise(self.norm_f, hidden, residual)[0], cache
 
     def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         if inputs_embeds is None:
