@@ -21,7 +21,7 @@ LOG_EVERY_SECONDS = 5.0
 
 @dataclass
 class Verbosity:
-    """How much is said: -1 after ``-q``, 0 by default, 1 after ``-v``."""
+    """How much is said: -1 after ``-q``, 0 by default, 1 after ``-v``, -2 nothing at all."""
 
     level: int = 0
 
@@ -32,6 +32,17 @@ VERBOSITY = Verbosity()
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:
     """Set how much is said for the rest of the process."""
     VERBOSITY.level = -1 if quiet else int(verbose)
+
+
+def be_silent() -> None:
+    """Say nothing for the rest of the process, not even what is wrong: another one says it."""
+    VERBOSITY.level = -2
+
+
+def complain(text: str) -> None:
+    """Print an error on stderr, in one line."""
+    if VERBOSITY.level > -2:
+        print(f"genolm: error: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def stderr_console() -> "Console":
@@ -55,7 +66,8 @@ def say_more(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on stderr, ``-q`` or not: it may change what the numbers mean."""
-    print(f"genolm: warning: {text}", file=sys.stderr, flush=True)
+    if VERBOSITY.level > -2:
+        print(f"genolm: warning: {text}", file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:

@@ -22,6 +22,7 @@ from genolm.cli.recipes import app as recipes
 from genolm.cli.saturate import saturate
 from genolm.cli.score import score
 from genolm.cli.termination import SIGINT_EXIT_CODE, Interrupted, with_notes
+from genolm.console import complain
 from genolm.errors import InputError, UsageError
 
 app = typer.Typer(
@@ -68,10 +69,6 @@ app.command("info")(info)
 app.command("doctor")(doctor)
 
 
-def _complain(text: str) -> None:
-    print(f"genolm: error: {' '.join(text.split())}", file=sys.stderr, flush=True)
-
-
 def _describe_os_error(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"
@@ -99,18 +96,18 @@ def run(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _usage(error)
     except UsageError as error:
-        _complain(with_notes(str(error), error))
+        complain(with_notes(str(error), error))
         return 2
     except (BrokenPipeError, SystemExit):  # typer leaves by SystemExit when a pipe's reader did
         return _leave_pipe()
     except OSError as error:
-        _complain(with_notes(_describe_os_error(error), error))
+        complain(with_notes(_describe_os_error(error), error))
         return 1
     except (InputError, ValueError, MemoryError) as error:
-        _complain(with_notes(str(error) or type(error).__name__, error))
+        complain(with_notes(str(error) or type(error).__name__, error))
         return 1
     except Interrupted as error:
-        _complain(str(error))
+        complain(str(error))
         return SIGINT_EXIT_CODE
     except (KeyboardInterrupt, Abort):
         return _closing(SIGINT_EXIT_CODE)
@@ -119,7 +116,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _closing(result: object) -> int:
     code = result if isinstance(result, int) else 0
     if code == SIGINT_EXIT_CODE:
-        _complain("stopped by Ctrl-C")
+        complain("stopped by Ctrl-C")
     return code
 
 
@@ -127,7 +124,7 @@ def _usage(error: TyperException) -> int:
     context = getattr(error, "ctx", None)
     hint = f" (see `{context.command_path} --help`)" if context is not None else ""
     if message := error.format_message():
-        _complain(message + hint)
+        complain(message + hint)
     return error.exit_code
 
 

@@ -1,5 +1,6 @@
 """``genolm score``: variants in, the same with scores out."""
 
+import os
 import shlex
 import sys
 from typing import Annotated, Literal
@@ -174,12 +175,16 @@ def score(
     A run that was stopped (SIGTERM, Ctrl-C, kill, a full disk) leaves no half output but
     .OUT.genolm-journal beside it, from which the same command goes on.
 
+    Several processes share the work where torchrun starts them, each on its own GPU, and write
+    the one output: `torchrun --nproc-per-node 4 -m genolm score ...`
+
     Example: `genolm score in.vcf.gz -r genome.fa -m runs/yeast/model -o scored.vcf.gz`
     """
     set_verbosity(quiet=quiet, verbose=verbose)
     chosen = _choose_input(vcf, vcf_option)
     wanted = [name.strip() for name in scores.split(",") if name.strip()]
 
+    from genolm.scoring.ranks import joined_team
     from genolm.scoring.runtime import Runtime
     from genolm.scoring.score_file import ScoringJob, score_file
     from genolm.scoring.shards import parse_shard
@@ -202,6 +207,6 @@ def score(
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )
-    with ending_on_sigterm() as ending:
-        say(score_file(job).line())
+    with ending_on_sigterm() as ending, joined_team(os.environ, job) as team:
+        say(score_file(job, team).line())
     return ending.code

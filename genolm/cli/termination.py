@@ -1,7 +1,6 @@
 """SIGTERM and Ctrl-C as an orderly end: clean up, say one line, exit as a shell would report it."""
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
 
+from genolm.console import complain
 from genolm.errors import Terminated
 
 SIGTERM_EXIT_CODE: Final = 128 + signal.SIGTERM
@@ -49,8 +49,7 @@ def ending_on_sigterm() -> Iterator[Ending]:
     try:
         yield ending
     except Terminated as error:
-        said = with_notes("genolm: error: stopped by SIGTERM", error)
-        print(said, file=sys.stderr, flush=True)
+        complain(with_notes("stopped by SIGTERM", error))
         ending.code = SIGTERM_EXIT_CODE
     except KeyboardInterrupt as error:
         raise Interrupted(with_notes("stopped by Ctrl-C", error)) from None

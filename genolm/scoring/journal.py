@@ -114,6 +114,7 @@ class Journal:
         self._identity = {**identity, _KEYS: " ".join(keys)}
         self._keys = list(keys)
         self._file: JournalFile | None = None
+        self._others: list[JournalFile] = []
         self._begun = False
         self._known: list[Known] = []
         self._waiting: list[bytes] = []
@@ -147,6 +148,18 @@ class Journal:
         self._known.append(known)
         self._written = known.alleles
         say(f"resuming: {known.alleles:,} alleles are known from {self._path.name}")
+
+    def learn(self, part: str) -> None:
+        """Take over what a process of this run, or this one itself, has written by now.
+
+        Args:
+            part: What tells its journal from the others'.
+        """
+        path = journal_path(self._output, part)
+        file = JournalFile(path, self._output, create=False, lock=False)
+        file.header()
+        self._others.append(file)
+        self._known.append(Known(file, self._keys))
 
     def recall(self, edits: Sequence[Edit], compute: Compute) -> Columns:
         """Return the numbers of edits, from before or by computing them.
@@ -198,8 +211,12 @@ class Journal:
 
     def close(self) -> str | None:
         """Leave the journal where it is; return what is to be said of it, if it is of use."""
+        for file in self._others:
+            file.close()
         if self._file is None:
             return None
+        if self._begun and not self._written:
+            self._file.remove()
         self._file.close()
         if not self._written:
             return None
@@ -210,6 +227,8 @@ class Journal:
 
     def remove(self) -> None:
         """Take the journal away: the output is complete."""
+        for file in self._others:
+            file.close()
         if self._file is not None:
             self._file.remove()
 
@@ -224,7 +243,7 @@ def _differences(header: Mapping[str, Any], identity: Identity) -> list[str]:
 
 @contextmanager
 def resumed(
-    output: str, identity: Identity, engine: VariantScorer, *, restart: bool = False
+    output: str, identity: Identity, engine: VariantScorer, *, restart: bool = False, part: str = ""
 ) -> Iterator[Journal]:
     """Let an engine go on from where an interrupted run of the same command was.
 
@@ -235,12 +254,13 @@ def resumed(
         identity: What the numbers depend on besides the alleles, by the name that messages use.
         engine: Its ``recall`` and ``at_once`` are set.
         restart: Leave out of account what is known.
+        part: What tells the journals of several processes that make one output apart.
 
     Raises:
         UsageError: Another process makes the same output.
     """
     keys = [one.key for one in engine.fields]
-    path = journal_path("stdout" if output == "-" else output)
+    path = journal_path("stdout" if output == "-" else output, part)
     journal = Journal(output, path, identity, keys, engine.at_once)
     if output == "-":
         yield journal

@@ -22,9 +22,14 @@ SYNC_SECONDS: Final = 10.0  # what a failing machine can take away; a process th
 _FRAME: Final = struct.Struct("<II")
 
 
-def journal_path(output: str | Path) -> Path:
-    """Return where the journal of an output stands: beside it, hidden."""
-    return Path(output).with_name(f".{Path(output).name}.genolm-journal")
+def journal_path(output: str | Path, part: str = "") -> Path:
+    """Return where the journal of an output stands: beside it, hidden.
+
+    Args:
+        output: The file that is made.
+        part: What tells the journals of several processes apart.
+    """
+    return Path(output).with_name(f".{Path(output).name}.genolm-journal{part}")
 
 
 class JournalFile:

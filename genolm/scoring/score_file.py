@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,20 +16,23 @@ from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.collector import sparing_collector
 from genolm.scoring.consequence_column import ConsequenceColumn
-from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.fields import Result, check_scores
+from genolm.scoring.fields import check_scores
 from genolm.scoring.identity import identity_of
-from genolm.scoring.journal import resumed
+from genolm.scoring.journal import Journal, resumed
 from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.ranks import Team
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.shards import SHARD_BLOCK, Shard
 from genolm.scoring.sites import Site, SiteReader
+from genolm.scoring.summary import Summary
 from genolm.scoring.variant_sources import VariantSource, open_source
 from genolm.scoring.variants import CHUNK, VariantScorer
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, check_output, open_writer
+
+__all__ = ["ScoringJob", "Summary", "score_file"]
 
 NAMED: Final = 5  # contigs that a message lists
 
@@ -81,52 +83,23 @@ class ScoringJob:
     command: str = "genolm.scoring.score_file"
 
 
-@dataclass
-class Summary:
-    """What a scoring came to.
-
-    Attributes:
-        records: Records read and written.
-        alleles: ALT alleles; a record without any counts as one.
-        scored: Alleles with a score.
-        skipped: Alleles without one, by reason.
-        known: Alleles whose scores an interrupted run had computed.
-        seconds: Time from the first record to the last, loading of the model left out.
-        fast: What is to be said of the fast mode; empty where there was none.
-    """
-
-    records: int = 0
-    alleles: int = 0
-    scored: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    known: int = 0
-    seconds: float = 0.0
-    fast: str = ""
-
-    def count(self, results: Sequence[Result], records: int = 1) -> None:
-        """Count records with their results."""
-        reasons = [result for result in results if isinstance(result, str)]
-        self.records += records
-        self.alleles += len(results)
-        self.scored += len(results) - len(reasons)
-        self.skipped.update(reasons)
-
-    def line(self) -> str:
-        """Return the closing line."""
-        reasons = [f"{name} {self.skipped[name]}" for name in SKIP_REASONS if self.skipped[name]]
-        skipped = f"{sum(self.skipped.values())} skipped"
-        if reasons:
-            skipped += f" ({', '.join(reasons)})"
-        known = f" ({self.known} of them before)" if self.known else ""
-        rate = max(self.scored - self.known, 0) / max(self.seconds, 1e-9)
-        return (
-            f"{self.records} records, {self.alleles} alleles, {self.scored} scored{known},"
-            f" {skipped} in {self.seconds:.1f} s ({rate:.1f} variants/s){self.fast}"
-        )
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    fasta: Fasta
+    scorer: VariantScorer
+    column: ConsequenceColumn | None
+    provenance: Provenance
 
 
-def score_file(job: ScoringJob) -> Summary:
+def score_file(job: ScoringJob, team: Team | None = None) -> Summary:
     """Score every allele of a VCF and write it out, whole or not at all.
+
+    Args:
+        job: What to score, and how.
+        team: The processes that share the work, of which this is one; None where it is alone.
+
+    Returns:
+        What it came to; of a process that does not write the output, nothing.
 
     Raises:
         UsageError: An option, or a file that is not there.
@@ -137,55 +110,106 @@ def score_file(job: ScoringJob) -> Summary:
     check_output(job.output)
     regions = None if job.regions is None else Regions.parse(job.regions)
     with Fasta(job.reference) as fasta, open_source(job.vcf, regions) as source:
-        column = _consequences(job, fasta)
-        model, tokenizer = job.runtime.load(job.model)
-        digest = model_digest(job.model)
-        store = FastStore.beside(job.model, digest, fasta.index_md5())
-        scorer = VariantScorer(
-            model,
-            tokenizer,
-            fasta,
-            scores=job.scores,
-            window=job.window,
-            layer=job.layer,
-            batch_size=job.runtime.batch_size,
-            fast=store if job.fast else None,
-        )
-        source.declare(fasta.contigs)
-        resolver = ContigResolver(fasta.contigs, source.contig_lengths)
-        provenance = Provenance(
-            version=__version__,
-            command=job.command,
-            model=model_name(job.model),
-            model_sha256=digest,
-            reference=fasta.name,
-            reference_fai_md5=fasta.index_md5(),
-            fast=scorer.fast.note if scorer.fast else None,
-            shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
-        )
-        annotation = Annotation(
-            (*scorer.fields, *(column.fields if column else ())),
-            provenance,
-            source.header,
-            source.columns,
-            source.newline,
-            source.table,
-            tabular=not source.is_vcf,
-        )
-        sites = SiteReader(scorer.genome, resolver, scorer.window)
+        engine = _make_engine(job, fasta)
+        scorer = engine.scorer
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
-        check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
-        options = {"layer": job.layer, "regions": job.regions}
-        identity = identity_of(provenance, fasta, scorer.window, job.scores, job.runtime, options)
+        identity = identity_of(
+            engine.provenance,
+            fasta,
+            scorer.window,
+            job.scores,
+            job.runtime,
+            {"layer": job.layer, "regions": job.regions},
+        )
+        part = team.part if team else ""
         with (
             sparing_collector(),
-            resumed(job.output, identity, scorer, restart=job.restart) as journal,
+            resumed(job.output, identity, scorer, restart=job.restart, part=part) as journal,
         ):
-            summary = _run(job, _chunks(job, source, sites, check), scorer, annotation, column)
+            if team is not None:
+                return _score_together(team, job, engine, journal)
+            summary = _score(job, _Passage(job, source, engine))
             summary.known = journal.recalled
-        if regions is not None and not summary.records:
-            warn(f"no record of {source.name} lies in --regions {job.regions}")
-        _report_contigs(resolver, sites, source, fasta)
+    return summary
+
+
+def _score_together(team: Team, job: ScoringJob, engine: _Engine, journal: Journal) -> Summary:
+    regions = None if job.regions is None else Regions.parse(job.regions)
+
+    def compute() -> None:
+        with open_source(job.vcf, regions) as source, meter("scoring", "variants") as shown:
+            for chunk in _Passage(job, source, engine).chunks:
+                alleles = [allele for _, site in chunk for allele in site.alleles]
+                engine.scorer.score(alleles, shown.advance)
+
+    def write() -> Summary:
+        with open_source(job.vcf, regions) as source:
+            return _score(job, _Passage(job, source, engine))
+
+    started = time.monotonic()
+    summary = team.score(engine.scorer, journal, compute, write) or Summary()
+    summary.known = team.known() if team.leads else 0
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _make_engine(job: ScoringJob, fasta: Fasta) -> _Engine:
+    column = _consequences(job, fasta)
+    model, tokenizer = job.runtime.load(job.model)
+    digest = model_digest(job.model)
+    store = FastStore.beside(job.model, digest, fasta.index_md5())
+    scorer = VariantScorer(
+        model,
+        tokenizer,
+        fasta,
+        scores=job.scores,
+        window=job.window,
+        layer=job.layer,
+        batch_size=job.runtime.batch_size,
+        fast=store if job.fast else None,
+    )
+    provenance = Provenance(
+        version=__version__,
+        command=job.command,
+        model=model_name(job.model),
+        model_sha256=digest,
+        reference=fasta.name,
+        reference_fai_md5=fasta.index_md5(),
+        fast=scorer.fast.note if scorer.fast else None,
+        shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
+    )
+    return _Engine(fasta, scorer, column, provenance)
+
+
+class _Passage:
+    """Once through the records of a source."""
+
+    def __init__(self, job: ScoringJob, source: VariantSource, engine: _Engine) -> None:
+        contigs = engine.fasta.contigs
+        source.declare(contigs)
+        self.source = source
+        self.engine = engine
+        self.resolver = ContigResolver(contigs, source.contig_lengths)
+        self.sites = SiteReader(engine.scorer.genome, self.resolver, engine.scorer.window)
+        check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
+        self.chunks = _chunks(job, source, self.sites, check)
+
+
+def _score(job: ScoringJob, passage: _Passage) -> Summary:
+    source, engine = passage.source, passage.engine
+    annotation = Annotation(
+        (*engine.scorer.fields, *(engine.column.fields if engine.column else ())),
+        engine.provenance,
+        source.header,
+        source.columns,
+        source.newline,
+        source.table,
+        tabular=not source.is_vcf,
+    )
+    summary = _run(job, passage.chunks, engine, annotation)
+    if job.regions is not None and not summary.records:
+        warn(f"no record of {source.name} lies in --regions {job.regions}")
+    _report_contigs(passage.resolver, passage.sites, source, engine.fasta)
     return summary
 
 
@@ -196,11 +220,7 @@ def _consequences(job: ScoringJob, fasta: Fasta) -> ConsequenceColumn | None:
 
 
 def _run(
-    job: ScoringJob,
-    chunks: Iterator[Chunk],
-    scorer: VariantScorer,
-    annotation: Annotation,
-    column: ConsequenceColumn | None,
+    job: ScoringJob, chunks: Iterator[Chunk], engine: _Engine, annotation: Annotation
 ) -> Summary:
     summary = Summary()
     started = time.monotonic()
@@ -208,9 +228,9 @@ def _run(
     with open_writer(job.output, annotation) as write, meter("scoring", "variants") as shown:
         for chunk in itertools.chain([first], chunks):
             alleles = [allele for _, site in chunk for allele in site.alleles]
-            results = scorer.score(alleles, shown.advance)
-            if column is not None:
-                results = column.add(alleles, results)
+            results = engine.scorer.score(alleles, shown.advance)
+            if engine.column is not None:
+                results = engine.column.add(alleles, results)
             begin = 0
             for record, site in chunk:
                 end = begin + len(site.alleles)
@@ -218,7 +238,7 @@ def _run(
                 begin = end
             summary.count(results, len(chunk))
     summary.seconds = time.monotonic() - started
-    summary.fast = fast_account(scorer.fast)
+    summary.fast = fast_account(engine.scorer.fast)
     return summary
 
 
