@@ -10,6 +10,7 @@ from typer.exceptions import Abort, TyperException
 from genolm import __version__
 from genolm.cli.allocator import keep_freed_memory
 from genolm.cli.convert import convert
+from genolm.cli.data import app as data
 from genolm.cli.demo import demo
 from genolm.cli.doctor import doctor
 from genolm.cli.embed import embed
@@ -64,6 +65,7 @@ app.command("merge")(merge)
 app.command("saturate")(saturate)
 app.command("embed")(embed)
 app.command("convert")(convert)
+app.add_typer(data, name="data")
 app.add_typer(recipes, name="recipes")
 app.command("info")(info)
 app.command("doctor")(doctor)

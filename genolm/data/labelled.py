@@ -8,7 +8,7 @@ from genolm.data.labelled_set import SEPARATOR, LabelledSet
 from genolm.data.table import read_columns
 from genolm.errors import InputError, UsageError
 
-__all__ = ["LabelledSet", "read_labelled"]
+__all__ = ["LabelledSet", "read_labelled", "read_parts"]
 
 
 def _names_of_ones(
@@ -79,3 +79,33 @@ def read_labelled(
     if source.is_dir():
         return read_classes(source, sequence).checked()
     return _read_table(source, sequence, label).checked()
+
+
+def read_parts(
+    train: str | Path, test: str | Path | None, *, sequence: str = "sequence", label: str = "label"
+) -> tuple[LabelledSet, LabelledSet | None]:
+    """Read the train part of a labelled set, and its test part where there is one.
+
+    Args:
+        train: A table, or a folder with a train part; the folder's test part is read too.
+        test: A table or folder; None for the one in the folder, if it has one.
+        sequence: Column with the bases.
+        label: Column with the label.
+
+    Raises:
+        UsageError: No such file, folder or part.
+        InputError: As ``read_labelled``, or a part without a row.
+    """
+    folder = Path(train)
+    split = "train" if folder.is_dir() else None
+    learned = read_labelled(train, sequence=sequence, label=label, split=split)
+    asked: LabelledSet | None = None
+    if test is not None:
+        inside = "test" if Path(test).is_dir() else None
+        asked = read_labelled(test, sequence=sequence, label=label, split=inside)
+    elif folder.is_dir() and find_part(folder, "test") is not None:
+        asked = read_labelled(train, sequence=sequence, label=label, split="test")
+    for part in (learned, asked):
+        if part is not None and not len(part):
+            raise InputError(f"{part.name}: no sequences")
+    return learned, asked

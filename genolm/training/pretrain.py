@@ -19,8 +19,8 @@ from genolm import console
 from genolm.data.genome_store import GenomeStore, open_store
 from genolm.data.language import LanguageDataset
 from genolm.data.masking import Masking
-from genolm.data.splits import make_splits
 from genolm.data.windows import WindowSet
+from genolm.training.check import cut_genome
 from genolm.training.checkpoints import read_json, write_json
 from genolm.training.held_out import HeldOut, count_baselines, language_figures, read_part
 from genolm.training.loop import Ended, Loop, run_loop
@@ -101,17 +101,7 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     model, tokenizer = language_model(recipe)
     complete = _complete(recipe, model, place)
     with open_store(recipe.data.fasta) as store, kernel_backend(recipe.train.backend):
-        data = complete.data
-        splits = make_splits(
-            store,
-            data.length,
-            stride=data.stride,
-            train=data.train,
-            valid=data.valid,
-            test=data.test,
-            bed=data.bed,
-            max_n_fraction=data.max_n_fraction,
-        )
+        splits = cut_genome(store, complete.data)
         run = RunFolder(complete.output)
         yield Pretraining(complete, run, store, splits, model, tokenizer, place)
 
