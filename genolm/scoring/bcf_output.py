@@ -33,10 +33,12 @@ class _Names:
         self.filters: dict[str, None] = {}
         self.info: dict[str, bool] = {}  # whether the name ever has a value
         self.formats: dict[str, None] = {}
+        self.records = 0
 
     def see(self, record: VcfRecord) -> None:
         """Take note of a record."""
         columns = record.line.split("\t", 9)
+        self.records += 1
         self.contigs[record.chrom] = None
         self.filters |= dict.fromkeys(columns[6].split(";"))
         for entry in record.info.split(";"):
@@ -86,7 +88,6 @@ def open_bcf(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
         InputError: htslib cannot write a record of the input as BCF.
     """
     names = _Names()
-    header = annotation.header_lines()
     records = temporary_name(Path(f"{path}.records"))
     whole = temporary_name(Path(f"{path}.vcf"))
     try:
@@ -97,6 +98,7 @@ def open_bcf(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
                 stream.write(annotation.encode_record(record, results))
 
             yield write
+        header = annotation.header_lines(names.records)
         _join(whole, annotation.encode_header([*header, *names.declarations(header)]), records)
         with replace_when_done(path) as partial:
             _convert(whole, partial, path)

@@ -67,7 +67,7 @@ def _kind(path: str) -> str:
 class _AsItIs(Annotation):
     """Records that carry their scores already."""
 
-    def header_lines(self) -> list[str]:
+    def header_lines(self, records: int | None = None) -> list[str]:
         """Return the ``##`` lines."""
         return list(self.header)
 
@@ -90,7 +90,17 @@ def _merge_vcf(paths: Sequence[str], output: str, command: str) -> int:
             for block in take_turns(parts, blocks, size):
                 for record in block:
                     write(record, ())
+            for part in parts:
+                _check_end(part, readers[part.path].num_records)
         return sum(reader.num_records for reader in readers.values())
+
+
+def _check_end(part: Part, found: int) -> None:
+    if part.shard.records not in (None, found):
+        raise InputError(
+            f"{part.path}: cut short, it was written with {part.shard.records} records and has"
+            f" {found}"
+        )
 
 
 _NOWHERE: Final = Provenance("", "", "", "", "", "")  # the lines stand in the header already

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 from genolm.atomic import replace_when_done
@@ -50,9 +50,16 @@ class Annotation:
     tabular: bool = False
     _warned: bool = field(default=False, init=False)
 
-    def header_lines(self) -> list[str]:
-        """Return the ``##`` lines of the output."""
-        lines, replaced = annotate_header(self.header, self.fields, self.provenance)
+    def header_lines(self, records: int | None = None) -> list[str]:
+        """Return the ``##`` lines of the output.
+
+        Args:
+            records: How many records follow, for the line of a shard.
+        """
+        provenance = self.provenance
+        if provenance.shard is not None:
+            provenance = replace(provenance, shard=replace(provenance.shard, records=records))
+        lines, replaced = annotate_header(self.header, self.fields, provenance)
         self.warn_of(replaced=replaced)
         return lines
 
@@ -135,11 +142,24 @@ def _text(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
             yield _lines(stream, annotation)
         return
     with replace_when_done(path) as partial, partial.open("wb") as stream:
-        yield _lines(stream, annotation)
+        if annotation.provenance.shard is None:
+            yield _lines(stream, annotation)
+            return
+        written = 0
+        write_line = _lines(stream, annotation, written)
+
+        def write(record: VcfRecord, results: Sequence[Result]) -> None:
+            nonlocal written
+            written += 1
+            write_line(record, results)
+
+        yield write
+        stream.seek(0)
+        stream.write(annotation.encode_header(annotation.header_lines(written)))
 
 
-def _lines(stream: BinaryIO, annotation: Annotation) -> WriteRecord:
-    stream.write(annotation.encode_header(annotation.header_lines()))
+def _lines(stream: BinaryIO, annotation: Annotation, records: int | None = None) -> WriteRecord:
+    stream.write(annotation.encode_header(annotation.header_lines(records)))
 
     def write(record: VcfRecord, results: Sequence[Result]) -> None:
         stream.write(annotation.encode_record(record, results))

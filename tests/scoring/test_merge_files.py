@@ -6,6 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from genolm.errors import InputError, UsageError
+from genolm.genome.compression import BGZIP_END
 from genolm.scoring import score_file as module
 from genolm.scoring.merge_files import merge_files
 from genolm.scoring.runtime import Runtime
@@ -166,6 +167,45 @@ def test_a_part_that_lost_its_end_is_refused(scored, merged, suffix, part, tmp_p
     with pytest.raises(InputError, match=r"ends too early|cut short"):
         merged(parts, suffix)
     assert not list(tmp_path.glob("*merged*"))
+
+
+def _cut(path, lost):
+    if path.suffix == ".vcf":
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-lost]))
+        return
+    with pysam.VariantFile(path) as file:
+        records, header = list(file), file.header
+    with pysam.VariantFile(path, "wb", header=header) as file:
+        for record in records[:-lost]:
+            file.write(record)
+
+
+@pytest.mark.parametrize("suffix", [".vcf", ".bcf"])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_the_very_last_records_are_missed(scored, merged, suffix, lost, tmp_path):
+    parts = scored(20, suffix, shards=2)  # of blocks of 3: the last 2 records are in the first
+    _cut(Path(parts[0]), lost)
+    with pytest.raises(InputError, match=rf"cut short, it was written with 11.* has {11 - lost}"):
+        merged(parts, suffix)
+    assert not list(tmp_path.glob("*merged*"))
+
+
+def test_a_part_says_how_many_records_it_has_where_that_can_be_known(scored):
+    for suffix, said in [(".vcf", ",Records=000000000009>"), (".vcf.gz", ">")]:
+        path = scored(20, suffix, shards=2)[1]
+        with (gzip.open if suffix.endswith(".gz") else open)(path, "rt") as lines:
+            header = [line.rstrip("\n") for line in lines if line.startswith("##genolmShard")]
+        assert header == [f"##genolmShard=<ID=1,Count=2,Block=3{said}"]
+
+
+@pytest.mark.parametrize("kept", [11, 28, 29])
+def test_a_bgzipped_part_without_its_end_marker_is_refused(scored, merged, kept):
+    parts = [Path(path) for path in scored(20, ".vcf.gz", shards=2)]
+    data = parts[0].read_bytes()
+    assert data[-28:] == BGZIP_END
+    parts[0].write_bytes(data[:-kept])
+    with pytest.raises(InputError, match="truncated"):
+        merged(list(map(str, parts)), ".vcf.gz")
 
 
 def test_the_output_is_of_the_same_kind(scored, merged):
