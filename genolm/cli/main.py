@@ -20,6 +20,7 @@ from genolm.cli.merge import merge
 from genolm.cli.predict import predict
 from genolm.cli.pretrain import pretrain
 from genolm.cli.recipes import app as recipes
+from genolm.cli.report import report
 from genolm.cli.saturate import saturate
 from genolm.cli.score import score
 from genolm.cli.termination import SIGINT_EXIT_CODE, Interrupted, with_notes
@@ -64,6 +65,7 @@ app.command("score")(score)
 app.command("merge")(merge)
 app.command("saturate")(saturate)
 app.command("embed")(embed)
+app.command("report")(report)
 app.command("convert")(convert)
 app.add_typer(data, name="data")
 app.add_typer(recipes, name="recipes")

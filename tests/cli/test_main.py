@@ -9,7 +9,7 @@ from genolm.cli import main as cli
 
 VERBS = {
     *("demo", "pretrain", "finetune", "predict", "score", "merge", "saturate", "embed"),
-    *("convert", "data", "recipes", "info", "doctor"),
+    *("convert", "data", "recipes", "report", "info", "doctor"),
 }
 
 

@@ -1,0 +1,152 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from genolm.errors import UsageError
+from genolm.report import write_report
+from genolm.report.predictions import confusion_table, roc_lines
+from genolm.training.recipe import PretrainRecipe
+from genolm.training.run_folder import RunFolder, append_json_line
+
+FACTS = {
+    "versions": {"genolm": "1", "torch": "2"},
+    "machine": {"device": "cpu", "threads": 2},
+    "data": {"fasta": "abc"},
+}
+RECIPE = {
+    "model": {"family": "caduceus", "d_model": 8, "n_layer": 1},
+    "data": {"fasta": "genome.fa", "train": ["<I>"]},
+    "objective": "masked_lm",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    recipe = PretrainRecipe.model_validate(RECIPE | {"output": folder.path})
+    folder.begin(recipe, FACTS, restart=False)
+    for step in (1, 2, 3):
+        folder.append_line(
+            {"step": step, "bits_per_base": 2 - step / 10, "loss": 1.0, "seconds": step * 2.0}
+            | {"learning_rate": 1e-3, "grad_norm": 0.5, "tokens_per_second": 1000.0}
+        )
+    folder.append_line({"step": 3, "valid_bits_per_base": 1.75, "seconds": 7.0})
+    return folder
+
+
+class Balance(HTMLParser):
+    VOID = ("meta", "line", "polyline", "circle")
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.links = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check(text):
+    parser = Balance()
+    parser.feed(text)
+    assert parser.open == []
+    assert parser.links == []  # the page needs nothing else
+
+
+def test_an_unfinished_run_has_its_curves_and_recipe(run):
+    text = write_report(run.path).read_text()
+    check(text)
+    assert "not finished, at step 3" in text
+    assert text.count("<svg") == 4
+    assert "&lt;I&gt;" in text
+    assert "<I>" not in text
+
+
+def test_a_finished_run_has_its_figures_beside_counting(run, tmp_path):
+    figures = {"bits_per_base": 1.75, "loss": 1.2, "markov": {"two_sided_2": 1.9}}
+    run.model.mkdir()
+    metrics = {"valid": figures, "test": figures, "markov": figures["markov"], "steps": 3}
+    run.metrics.write_text(json.dumps(metrics))
+    (run.path / "baselines.json").write_text('{"look": {"two_sided_2": 1.95}}')
+    place = write_report(run.path, tmp_path / "page.html")
+    text = place.read_text()
+    check(text)
+    assert place == tmp_path / "page.html"
+    assert ">done<" in text
+    assert "counting, two_sided_2" in text
+    assert "1.7500" in text
+
+
+def test_steps_that_were_left_out_are_listed(run):
+    for step in range(60):
+        append_json_line(
+            run.skipped,
+            {"step": step, "action": "skip", "reason": "no number", "shown": ["I:0-9"]},
+        )
+    text = write_report(run.path).read_text()
+    check(text)
+    assert "and 10 more in skipped.jsonl" in text
+
+
+PREDICTIONS = [
+    ("0", "a", "a", "0.9", "0.1"),
+    ("1", "b", "a", "0.6", "0.4"),
+    ("2", "b", "b", "0.2", "0.8"),
+    ("3", "a", "a", "0.7", "0.3"),
+    ("4", "b", "b", "0.35", "0.65"),
+]
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    file = tmp_path / "test_predictions.tsv"
+    rows = [("row", "label", "predicted", "p_a", "p_b"), *PREDICTIONS]
+    file.write_text("".join("\t".join(row) + "\n" for row in rows))
+    return file
+
+
+def test_the_confusion_matrix_is_scikit_learns(predictions):
+    cells = re.findall(r'number">(\d+)<', confusion_table(predictions))
+    expected = confusion_matrix([p[1] for p in PREDICTIONS], [p[2] for p in PREDICTIONS])
+    assert list(map(int, cells)) == expected.flatten().tolist()
+
+
+def test_the_curve_of_two_classes_is_that_of_the_second(predictions):
+    line, chance = roc_lines(predictions)
+    area = roc_auc_score([p[1] == "b" for p in PREDICTIONS], [float(p[4]) for p in PREDICTIONS])
+    assert line.name == f"b (AUROC {area:.4f})"
+    assert line.points[0] == (0, 0)
+    assert line.points[-1] == (1, 1)
+    assert chance.dashed
+
+
+def test_a_classifiers_run_has_both(run, predictions):
+    shutil.copy(predictions, run.path)
+    text = write_report(run.path).read_text()
+    check(text)
+    assert text.count("<svg") == 5
+    assert "label \\ predicted" in text
+
+
+def test_a_regression_has_neither(tmp_path):
+    file = tmp_path / "test_predictions.tsv"
+    file.write_text("row\tlabel\tpredicted\n0\t1.5\t1.4\n")
+    assert confusion_table(file) == ""
+    assert roc_lines(file) == []
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"no run \(it has no run\.json\)"):
+        write_report(tmp_path)
