@@ -15,13 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from genolm.models.backbone import GenolmModel
+from genolm.scoring.allele_windows import SitedWindow, window_pair
 from genolm.scoring.batches import BatchSize
 from genolm.scoring.edits import Edit
 from genolm.scoring.embeddings import SequenceEmbedder
-from genolm.scoring.windows import GenomeWindows, alt_ids, place
-from genolm.tokenization.complement import reverse_complement_ids
-
-Window = tuple[bytes, int]  # token ids, and the position of the edit
+from genolm.scoring.windows import GenomeWindows, place
 
 
 class Distances:
@@ -54,7 +52,7 @@ class Distances:
 
     def score(self, edits: Sequence[Edit]) -> Mapping[str, NDArray[np.float64]]:
         """Return each kind of distance for every edit (edits,)."""
-        numbers: dict[Window, int] = {}
+        numbers: dict[SitedWindow, int] = {}
         pairs = [
             [tuple(numbers.setdefault(one, len(numbers)) for one in pair) for pair in pairs]
             for pairs in map(self._pairs, edits)
@@ -69,34 +67,20 @@ class Distances:
             found[f"{name}_cosine"] = _cosine(ref, alt).mean(axis=1)
         return found
 
-    def _pairs(self, edit: Edit) -> list[tuple[Window, Window]]:
+    def _pairs(self, edit: Edit) -> list[tuple[SitedWindow, SitedWindow]]:
         placed = place(edit, self._window, self._genome.contigs[edit.contig])
-        forward = self._pair(edit, placed.ref, placed.alt, reverse=False)
-        if self._equivariant:
-            return [forward]
-        return [forward, self._pair(edit, placed.ref_reverse, placed.alt_reverse, reverse=True)]
+        strands = (False,) if self._equivariant else (False, True)
+        return [
+            window_pair(self._genome, edit, placed, self._window, reverse=reverse)
+            for reverse in strands
+        ]
 
-    def _pair(self, edit: Edit, ref: int, alt: int, *, reverse: bool) -> tuple[Window, Window]:
-        ids = self._genome.ids(edit.contig, ref, ref + self._window)
-        changed = alt_ids(self._genome, edit, alt, self._window)
-        sites = edit.start - ref, edit.start - alt
-        if reverse:
-            ids, changed = reverse_complement_ids(ids), reverse_complement_ids(changed)
-            last = self._window - 1
-            # The first base that this strand reads of an allele is the other strand's last.
-            sites = (
-                last - sites[0] - max(0, len(edit.ref) - 1),
-                last - sites[1] - max(0, len(edit.alt) - 1),
-            )
-        return (ids.tobytes(), self._inside(sites[0])), (changed.tobytes(), self._inside(sites[1]))
-
-    def _inside(self, site: int) -> int:
-        return min(max(site, 0), self._window - 1)
-
-    def _read(self, windows: Sequence[Window]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _read(
+        self, windows: Sequence[SitedWindow]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The mean and the site's states (windows, width) of windows, each run once."""
 
-        def run(batch: Sequence[Window]) -> NDArray[np.float64]:
+        def run(batch: Sequence[SitedWindow]) -> NDArray[np.float64]:
             ids = np.stack([np.frombuffer(ids, dtype=np.uint8) for ids, _ in batch])
             states = self._embedder.states(torch.from_numpy(ids).long()).double()
             rows = torch.arange(len(batch), device=states.device)

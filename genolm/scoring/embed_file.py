@@ -91,7 +91,7 @@ def embed_file(job: EmbeddingJob) -> EmbeddingSummary:
     job.runtime.check()
     if job.pool not in POOLS:
         raise UsageError(f"--pool {job.pool}: choose one of {', '.join(POOLS)}")
-    array, listing = _outputs(job.output)
+    array, listing = output_names(job.output)
     table = read_sequences(job.input, column=job.column, fasta=job.reference)
     kept, columns = _columns(job, table)
     model, _ = job.runtime.load(job.model)
@@ -118,8 +118,12 @@ def embed_file(job: EmbeddingJob) -> EmbeddingSummary:
     return EmbeddingSummary(sequences, rows, embedder.width, array, listing, seconds)
 
 
-def _outputs(output: str) -> tuple[str, str]:
-    """Names of the array and of the table, once it is known that they can be written."""
+def output_names(output: str) -> tuple[str, str]:
+    """Return the names of the array and of the table, once it is known that they can be written.
+
+    Raises:
+        UsageError: They cannot.
+    """
     if output == "-":
         raise UsageError("--output -: two files are written; name them, such as -o embeddings")
     stem = output.removesuffix(".npy")

@@ -5,7 +5,7 @@ embedding depends on nothing but the sequence, the model and the choices made he
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,19 @@ from genolm.tokenization.encode import encode
 
 Pool = Literal["mean", "max", "first", "last", "none"]
 POOLS: Final = get_args(Pool)
+
+
+def check_finite(vectors: NDArray[Any]) -> None:
+    """Make sure that a model's numbers are numbers.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            "the model's numbers are not finite: its weights are damaged, or the numbers are"
+            " too large for this --dtype (try float32)"
+        )
 
 
 class SequenceEmbedder:
@@ -115,11 +128,7 @@ class SequenceEmbedder:
         states = self.states(batch)
         pooled = states if self._pool == "none" else pool(states, self._pool)[:, None]
         vectors: NDArray[np.float32] = pooled.float().cpu().numpy()
-        if not np.isfinite(vectors).all():
-            raise ValueError(
-                "the model's numbers are not finite: its weights are damaged, or the numbers are"
-                " too large for this --dtype (try float32)"
-            )
+        check_finite(vectors)
         return vectors
 
     def states(self, ids: Tensor) -> Tensor:

@@ -4,10 +4,9 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from genolm import __version__
-from genolm.console import meter, say, say_more, warn
+from genolm.console import meter, say_more, warn
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
@@ -16,6 +15,7 @@ from genolm.genome.vcf import VcfRecord
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.collector import sparing_collector
 from genolm.scoring.consequence_column import ConsequenceColumn
+from genolm.scoring.contig_report import report_contigs
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
@@ -33,8 +33,6 @@ from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, check_output, open_writer
 
 __all__ = ["ScoringJob", "Summary", "score_file"]
-
-NAMED: Final = 5  # contigs that a message lists
 
 Chunk = list[tuple[VcfRecord, Site]]
 
@@ -209,7 +207,7 @@ def _score(job: ScoringJob, passage: _Passage) -> Summary:
     summary = _run(job, passage.chunks, engine, annotation)
     if job.regions is not None and not summary.records:
         warn(f"no record of {source.name} lies in --regions {job.regions}")
-    _report_contigs(passage.resolver, passage.sites, source, engine.fasta)
+    report_contigs(passage.resolver, passage.sites, source, engine.fasta)
     return summary
 
 
@@ -269,23 +267,3 @@ def _read_chunk(records: Iterator[VcfRecord], sites: SiteReader, check: BuildChe
         check.see(record, site)
         chunk.append((record, site))
     return chunk
-
-
-def _report_contigs(
-    resolver: ContigResolver, sites: SiteReader, source: VariantSource, fasta: Fasta
-) -> None:
-    if resolver.aliases_used:
-        pairs = ", ".join(f"{ours} as {theirs}" for ours, theirs in resolver.aliases_used.items())
-        say(f"contigs found in {fasta.name} under another name: {pairs}")
-    for reason in resolver.refused.values():
-        warn(f"{reason}: not the same contig")
-    if sites.missing:
-        names = list(sites.missing)
-        listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
-        warn(f"{fasta.name} has no contig {listed}; the records there were skipped")
-    for name, declared in source.contig_lengths.items():
-        if fasta.contigs.get(name, declared) != declared:
-            warn(
-                f"{name} is declared with {declared} bases, but has {fasta.contigs[name]} in"
-                f" {fasta.name}: wrong genome build?"
-            )

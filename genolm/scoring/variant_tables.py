@@ -97,6 +97,17 @@ class VariantTable:
         return text
 
 
+def read_headings(path: str) -> list[str]:
+    """Return the names of the columns of a table.
+
+    Raises:
+        UsageError: There is no such file, or Parquet cannot be read here.
+        InputError: It is no table.
+    """
+    require_file(path)
+    return [column.name for column in _columns(path)]
+
+
 def open_variant_table(path: str) -> VariantTable:
     """Open a table of variants and find its columns.
 
