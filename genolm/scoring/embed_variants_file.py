@@ -22,10 +22,10 @@ from genolm.scoring.embed_file import ROW, output_names
 from genolm.scoring.fields import SKIP, Values
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
-from genolm.scoring.score_file import Summary
 from genolm.scoring.scorer import choose_window
 from genolm.scoring.site_features import SITE_WINDOW, SiteFeatures
 from genolm.scoring.sites import Site, SiteReader
+from genolm.scoring.summary import Summary
 from genolm.scoring.tables import Column, Value, WriteRows, open_table
 from genolm.scoring.variant_sources import VariantSource, is_variant_list, open_source
 from genolm.scoring.variant_tables import SYNONYMS, VariantTable, is_variant_table, read_headings
