@@ -55,6 +55,17 @@ def saturate(
             " its three SNVs (mean), or the lowest score (min)."
         ),
     ] = "mean",
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKGROUND",
+            help="Add percentiles (GENOLM_LLR_PCT, ...) among background SNVs of the same"
+            " trinucleotide change: random (9,600 drawn from the genome, equally many of every"
+            " change), random:N, a VCF, BCF or table of variants, or a kept calibration. Kept"
+            " beside the model, or in the user's cache, and used again.",
+            show_default="no percentiles",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -71,7 +82,9 @@ def saturate(
     dtype: Annotated[
         str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
     ] = "float32",
-    seed: Annotated[int, typer.Option(help="Scoring draws nothing; kept for scripts.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of the SNVs that --calibrate random draws; scoring draws nothing.")
+    ] = 1,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
     ] = None,
@@ -115,6 +128,7 @@ def saturate(
         annotation=annotation,
         fast=fast,
         restart=restart,
+        calibrate=calibrate,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

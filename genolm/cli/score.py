@@ -102,6 +102,17 @@ def score(
             show_default="the final normed states",
         ),
     ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKGROUND",
+            help="Add percentiles (GENOLM_LLR_PCT, ...) among background SNVs of the same"
+            " trinucleotide change: random (9,600 drawn from the genome, equally many of every"
+            " change), random:N, a VCF, BCF or table of variants, or a kept calibration. Kept"
+            " beside the model, or in the user's cache, and used again.",
+            show_default="no percentiles",
+        ),
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -118,7 +129,9 @@ def score(
     dtype: Annotated[
         str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
     ] = "float32",
-    seed: Annotated[int, typer.Option(help="Scoring draws nothing; kept for scripts.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of the SNVs that --calibrate random draws; scoring draws nothing.")
+    ] = 1,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
     ] = None,
@@ -170,7 +183,8 @@ def score(
     Every record comes out, in order and unchanged but for what is appended to INFO: GENOLM_LLR,
     the log-likelihood ratio (natural log, negative = ALT is less likely), and GENOLM_SKIP, why an
     allele has none. A table keeps its columns and gets these after them; .jsonl, .bed and
-    .bedgraph have a line for every allele or site.
+    .bedgraph have a line for every allele or site. With --calibrate, GENOLM_LLR_PCT is the percent
+    of random SNVs of the same trinucleotide change that have a lower score, for SNVs.
 
     A run that was stopped (SIGTERM, Ctrl-C, kill, a full disk) leaves no half output but
     .OUT.genolm-journal beside it, from which the same command goes on.
@@ -204,6 +218,7 @@ def score(
         restart=restart,
         annotation=annotation,
         genetic_code=genetic_code,
+        calibrate=calibrate,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
         command=shlex.join(["genolm", *sys.argv[1:]]),
     )

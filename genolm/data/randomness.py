@@ -26,6 +26,7 @@ STRAND: Final = 2
 SHIFT: Final = 3
 MASKING: Final = 4
 EVALUATION: Final = 5
+BACKGROUND: Final = 6
 
 
 def _mix(words: Words) -> Words:

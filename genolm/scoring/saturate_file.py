@@ -7,11 +7,14 @@ from typing import cast
 from genolm import __version__
 from genolm.console import meter, say, say_more, warn
 from genolm.genome.fasta import Fasta
+from genolm.scoring.background import check_background
+from genolm.scoring.calibrator import apply_calibration
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.identity import identity_of
 from genolm.scoring.journal import resumed
 from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.percentiles import percentile_fields
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
 from genolm.scoring.saturate_output import (
@@ -44,6 +47,7 @@ class SaturationJob:
         annotation: GenBank, GFF3 or GTF that knows the gene, or None.
         fast: Whether the scores may be off by a stated error, for speed.
         restart: Compute all, also what is known from an interrupted run of the same job.
+        calibrate: Background of the percentiles to add; see ``parse_background``. None adds none.
         runtime: How the model is run.
         command: The command line, for the provenance.
     """
@@ -59,6 +63,7 @@ class SaturationJob:
     annotation: str | None = None
     fast: bool = False
     restart: bool = False
+    calibrate: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.saturate_file"
 
@@ -73,6 +78,7 @@ def saturate_file(job: SaturationJob) -> Summary:
     job.runtime.check()
     fields = saturation_fields(job.scores)
     check_saturation_output(job.output, job.site_value)
+    check_background(job.calibrate)
     if job.plot is not None:
         check_plot(job.plot)
     with (
@@ -90,6 +96,17 @@ def saturate_file(job: SaturationJob) -> Summary:
             batch_size=job.runtime.batch_size,
             fast=store if job.fast else None,
         )
+        note = apply_calibration(
+            job.calibrate,
+            scorer,
+            model,
+            fasta,
+            source=job.model,
+            seed=job.runtime.seed,
+            fields=fields,
+        )
+        if note is not None:
+            fields = (*fields, *percentile_fields(fields))
         provenance = Provenance(
             version=__version__,
             command=job.command,
@@ -98,6 +115,7 @@ def saturate_file(job: SaturationJob) -> Summary:
             reference=fasta.name,
             reference_fai_md5=fasta.index_md5(),
             fast=scorer.fast.note if scorer.fast else None,
+            calibration=note,
         )
         heading = Heading(fields, provenance, fasta.contigs, cast(SiteValue, job.site_value))
         say_more(f"window {scorer.window}, {job.runtime.describe()}")

@@ -20,9 +20,10 @@ from genolm.atomic import replace_when_done
 from genolm.errors import UsageError
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.fields import PREFIX, SCORES, ScoreField, fields_of, format_score
+from genolm.scoring.percentiles import SUFFIX
 from genolm.scoring.saturate import BASES, SCORE_NAMES, SiteBlock
 from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES, open_bigwig, require_pybigtools
-from genolm.scoring.tables import DELIMITERS, Column, check_place, check_table, open_table
+from genolm.scoring.tables import DELIMITERS, MISSING, Column, check_place, check_table, open_table
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, open_writer
 
@@ -40,6 +41,9 @@ _ARRAYS: Final = {
     f"{PREFIX}LLR": "scores",
     f"{PREFIX}LLR_FWD": "scores_fwd",
     f"{PREFIX}LLR_REV": "scores_rev",
+    f"{PREFIX}LLR{SUFFIX}": "percentiles",
+    f"{PREFIX}LLR_FWD{SUFFIX}": "percentiles_fwd",
+    f"{PREFIX}LLR_REV{SUFFIX}": "percentiles_rev",
 }
 _VCF_COLUMNS: Final = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
@@ -166,9 +170,8 @@ def _text_table(path: str, heading: Heading) -> Iterator[WriteBlock]:
 
         def write(block: SiteBlock) -> None:
             for snv in block.snvs():
-                values = [
-                    format_score(cast(float, one.value(snv.result))) for one in heading.fields
-                ]
+                found = (one.value(snv.result) for one in heading.fields)
+                values = [MISSING if one is None else format_score(one) for one in found]
                 writer.writerow([block.chrom, pos_from_start(snv.start), snv.ref, snv.alt, *values])
 
         yield write

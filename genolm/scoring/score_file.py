@@ -12,7 +12,9 @@ from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
 from genolm.genome.regions import Regions
 from genolm.genome.vcf import VcfRecord
+from genolm.scoring.background import check_background
 from genolm.scoring.build_check import BuildCheck
+from genolm.scoring.calibrator import apply_calibration
 from genolm.scoring.collector import sparing_collector
 from genolm.scoring.consequence_column import ConsequenceColumn
 from genolm.scoring.contig_report import report_contigs
@@ -59,6 +61,7 @@ class ScoringJob:
         fast: Whether likelihood ratios may be off by a stated error, for speed.
         annotation: GFF3, GTF or GenBank whose transcripts give a consequence; None for none.
         genetic_code: NCBI's number of the genetic code where the annotation does not say.
+        calibrate: Background of the percentiles to add; see ``parse_background``. None adds none.
         runtime: How the model is run.
         command: The command line, for the header.
     """
@@ -77,6 +80,7 @@ class ScoringJob:
     fast: bool = False
     annotation: str | None = None
     genetic_code: int = 1
+    calibrate: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     command: str = "genolm.scoring.score_file"
 
@@ -106,6 +110,7 @@ def score_file(job: ScoringJob, team: Team | None = None) -> Summary:
     job.runtime.check()
     check_scores(job.scores)
     check_output(job.output)
+    check_background(job.calibrate)
     regions = None if job.regions is None else Regions.parse(job.regions)
     with Fasta(job.reference) as fasta, open_source(job.vcf, regions) as source:
         engine = _make_engine(job, fasta)
@@ -166,6 +171,15 @@ def _make_engine(job: ScoringJob, fasta: Fasta) -> _Engine:
         batch_size=job.runtime.batch_size,
         fast=store if job.fast else None,
     )
+    note = apply_calibration(
+        job.calibrate,
+        scorer,
+        model,
+        fasta,
+        source=job.model,
+        seed=job.runtime.seed,
+        layer=job.layer,
+    )
     provenance = Provenance(
         version=__version__,
         command=job.command,
@@ -174,6 +188,7 @@ def _make_engine(job: ScoringJob, fasta: Fasta) -> _Engine:
         reference=fasta.name,
         reference_fai_md5=fasta.index_md5(),
         fast=scorer.fast.note if scorer.fast else None,
+        calibration=note,
         shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
     )
     return _Engine(fasta, scorer, column, provenance)
@@ -196,7 +211,7 @@ class _Passage:
 def _score(job: ScoringJob, passage: _Passage) -> Summary:
     source, engine = passage.source, passage.engine
     annotation = Annotation(
-        (*engine.scorer.fields, *(engine.column.fields if engine.column else ())),
+        (*engine.scorer.all_fields, *(engine.column.fields if engine.column else ())),
         engine.provenance,
         source.header,
         source.columns,

@@ -19,9 +19,10 @@ from genolm.scoring.distance import Distances
 from genolm.scoring.edits import Edit
 from genolm.scoring.fast import ALLELES_AT_ONCE, FastMode, FastParts, make_fast
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.fields import DELTA, Result, Values, check_scores, fields_of
+from genolm.scoring.fields import DELTA, Result, ScoreField, Values, check_scores, fields_of
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
+from genolm.scoring.percentiles import Percentiles
 from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.prefix import causal_runner
 from genolm.scoring.wild_type import WildTypeRatios
@@ -125,6 +126,16 @@ class VariantScorer:
             if self.fast is None:
                 raise UsageError("--fast is a way to the scores llr and llr_strands: ask for them")
             self.at_once = ALLELES_AT_ONCE
+        self._percentiles: Percentiles | None = None
+
+    def add_percentiles(self, percentiles: Percentiles) -> None:
+        """Find percentiles too from now on."""
+        self._percentiles = percentiles
+
+    @property
+    def all_fields(self) -> tuple[ScoreField, ...]:
+        """The ``fields``, and those of their percentiles where these are found too."""
+        return (*self.fields, *(self._percentiles.fields if self._percentiles else ()))
 
     def _make_functions(self, scores: Sequence[str]) -> list[ScoreFunction]:
         """One function for all scores that come out of the same passes."""
@@ -235,7 +246,7 @@ class VariantScorer:
         distinct = list(dict.fromkeys(edits))
         columns = self.recall(distinct, self._columns)
         wanted = {field.key for field in self.fields}
-        rows = {
+        rows: dict[Edit, Values] = {
             edit: {
                 key: float(column[number])
                 for key, column in columns.items()
@@ -243,6 +254,9 @@ class VariantScorer:
             }
             for number, edit in enumerate(distinct)
         }
+        if self._percentiles is not None:
+            for edit, row in rows.items():
+                rows[edit] = {**row, **self._percentiles.of(self.genome, edit, row)}
         return [rows[edit] for edit in edits]
 
     def _columns(self, edits: Sequence[Edit]) -> dict[str, NDArray[np.float64]]:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 _WITH_VALUE: Final = (
     "-o", "-O", "--output", "--shard", "--device", "--threads", "--batch-size", "--seed",
 )  # fmt: skip
+_SAME: Final = ("Version", "Command", "Model", "Reference", "Fast", "Calibration")
 _ALONE: Final = ("-q", "--quiet", "-v", "--verbose")
 
 
@@ -63,7 +64,7 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
                 f"{part.path} is one of {part.shard.count} parts, {first.path} is one of"
                 f" {first.shard.count}"
             )
-        for kind in ("Version", "Command", "Model", "Reference", "Fast"):
+        for kind in _SAME:
             ours, others = _line(part, kind), _line(first, kind)
             if ours != others:
                 raise InputError(

@@ -15,6 +15,8 @@ from genolm.genome.variant import Variant
 from genolm.genome.vcf import VcfReader, open_vcf
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
+from genolm.scoring.calibration import Calibration
+from genolm.scoring.calibrator import add_calibration
 from genolm.scoring.consequence_column import CONSEQUENCE, GENE, ConsequenceColumn
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
@@ -66,6 +68,7 @@ def score_variants(
     fast: bool = False,
     annotation: str | Path | None = None,
     genetic_code: int = 1,
+    calibration: Calibration | str | Path | None = None,
 ) -> Iterator[AlleleScore]:
     """Return the scores of variants, in their order, one per ALT allele.
 
@@ -86,13 +89,15 @@ def score_variants(
             model and genome, for speed.
         annotation: GFF3, GTF or GenBank whose transcripts give a consequence.
         genetic_code: NCBI's number of the genetic code where the annotation does not say.
+        calibration: Adds to ``values`` the percentile of every number, as ``GENOLM_LLR_PCT``: what
+            ``calibrate`` returned or its saved file, or a background as ``calibrate`` takes it.
 
     Returns:
         An iterator; variants are read as it is gone through.
 
     Raises:
         UsageError: An unknown score, a window that does not fit, a missing file.
-        InputError: The content of a file is wrong.
+        InputError: The content of a file is wrong, or the calibration does not belong to the model.
     """
     check_scores(scores)
     if device is not None:
@@ -108,6 +113,8 @@ def score_variants(
         batch_size=batch_size,
         fast=FastStore() if fast else None,
     )
+    if calibration is not None:
+        add_calibration(calibration, model, scorer, opened, layer)
     lengths: dict[str, int] = {}
     if isinstance(variants, str | Path):
         reader = open_vcf(variants)
@@ -148,7 +155,9 @@ def _score(
                 llr=result.get("llr"),
                 llr_fwd=result.get("llr_fwd"),
                 llr_rev=result.get("llr_rev"),
-                values={one.name: result[one.key] for one in scorer.fields if one.key in result},
+                values={
+                    one.name: result[one.key] for one in scorer.all_fields if one.key in result
+                },
                 consequence=CONSEQUENCE.text(result),
                 gene=GENE.text(result),
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from genolm.scoring.calibration_note import CalibrationNote
 from genolm.scoring.fast_note import FastNote
 from genolm.scoring.fields import (
     PREFIX,
@@ -15,9 +16,8 @@ from genolm.scoring.fields import (
 )
 from genolm.scoring.shards import Shard
 
-_OWN_LINE: Final = re.compile(
-    rf"##(genolm(Version|Command|Model|Reference|Fast|Shard|Merge)=|INFO=<ID={PREFIX}[^,>]*[,>])"
-)
+_OWN_KINDS: Final = "Version|Command|Model|Reference|Fast|Calibration|Shard|Merge"
+_OWN_LINE: Final = re.compile(rf"##(genolm({_OWN_KINDS})=|INFO=<ID={PREFIX}[^,>]*[,>])")
 _INFO_COLUMN: Final = 7
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.+-]")
 
@@ -34,6 +34,7 @@ class Provenance:
         reference: Name of the FASTA.
         reference_fai_md5: Digest of its index.
         fast: How they are not exact; None where they are.
+        calibration: Which background percentiles were taken from; None where there are none.
         shard: Which part of the input's records it is; None for all of them.
         merge: The command line that joined the parts again; empty where none did.
     """
@@ -45,6 +46,7 @@ class Provenance:
     reference: str
     reference_fai_md5: str
     fast: FastNote | None = None
+    calibration: CalibrationNote | None = None
     shard: Shard | None = None
     merge: str = ""
 
@@ -56,6 +58,7 @@ class Provenance:
             f"##genolmModel=<ID={_as_id(self.model)},sha256={self.model_sha256}>",
             f"##genolmReference=<ID={_as_id(self.reference)},fai_md5={self.reference_fai_md5}>",
             *([self.fast.line()] if self.fast else []),
+            *([self.calibration.line()] if self.calibration else []),
             *([self.shard.line()] if self.shard else []),
             *([f"##genolmMerge={' '.join(self.merge.split())}"] if self.merge else []),
         ]
@@ -72,6 +75,8 @@ class Provenance:
         }
         if self.fast is not None:
             found |= self.fast.values()
+        if self.calibration is not None:
+            found |= self.calibration.values()
         if self.shard is not None:
             found |= {"shard": self.shard.number, "shards": self.shard.count}
         return found
