@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from genolm.scoring.edits import Edit
-from genolm.scoring.fields import ScoreField, Values
+from genolm.scoring.fields import ScoreField, Values, format_score
 from genolm.scoring.trinucleotides import Change, change_of
 from genolm.scoring.windows import GenomeWindows
 
@@ -126,5 +126,6 @@ class Percentiles:
         for key, target in self._keys.items():
             ranks = self._ranks[key_on_strand(key, change)].get(change.name)
             if ranks is not None and key in values:
-                found[target] = ranks.percentile(values[key])
+                # As the background's scores are kept, and as outputs have them.
+                found[target] = ranks.percentile(float(format_score(values[key])))
         return found
