@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
@@ -30,6 +30,7 @@ from genolm.scoring.edits import Edit
 from genolm.scoring.fields import ScoreField
 from genolm.scoring.model_files import PATTERNS, model_digest
 from genolm.scoring.percentiles import FEWEST, key_on_strand
+from genolm.scoring.runtime import Runtime
 from genolm.scoring.scorer import VariantScorer
 from genolm.scoring.trinucleotides import CHANGES, CONTEXTS, change_of
 
@@ -160,26 +161,38 @@ class Calibrator:
         return found
 
 
+class CalibratedJob(Protocol):
+    """What a command knows that can give percentiles."""
+
+    @property
+    def calibrate(self) -> str | None:
+        """Background, see ``parse_background``; None for no percentiles."""
+
+    @property
+    def model(self) -> str:
+        """What the model was loaded from."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """How it is run; its seed is that of random SNVs."""
+
+
 def apply_calibration(
-    background: str | None,
+    job: CalibratedJob,
     scorer: VariantScorer,
     model: GenolmModel,
     fasta: Fasta,
     *,
-    source: str,
-    seed: int,
     layer: int | None = None,
     fields: Sequence[ScoreField] | None = None,
 ) -> CalibrationNote | None:
-    """Make an engine give percentiles too, for a command.
+    """Make an engine give percentiles too where a command was asked for them.
 
     Args:
-        background: See ``parse_background``; None leaves the engine as it is.
+        job: What was asked for.
         scorer: The engine.
         model: Its model.
         fasta: Its genome.
-        source: What the model was loaded from.
-        seed: Of random SNVs.
         layer: That the engine was made with.
         fields: Scores to place; None means all of the engine's.
 
@@ -190,13 +203,13 @@ def apply_calibration(
         UsageError: There is no such background.
         InputError: A file is damaged or does not belong here.
     """
-    if background is None:
+    if job.calibrate is None:
         return None
     wanted = scorer.fields if fields is None else fields
-    digest = model_digest(source)
-    calibrator = Calibrator(scorer, model, fasta, wanted, digest, layer, seed)
-    found = calibrator.find(parse_background(background), places_for(source))
-    scorer.add_percentiles(found.percentiles(wanted))
+    digest = model_digest(job.model)
+    calibrator = Calibrator(scorer, model, fasta, wanted, digest, layer, job.runtime.seed)
+    found = calibrator.find(parse_background(job.calibrate), places_for(job.model))
+    scorer.percentiles = found.percentiles(wanted)
     return found.note
 
 
@@ -267,7 +280,7 @@ def add_calibration(
         found = calibration
     else:
         found = calibrator.find(parse_background(str(calibration)), ())
-    scorer.add_percentiles(found.percentiles(scorer.fields))
+    scorer.percentiles = found.percentiles(scorer.fields)
 
 
 def _in_memory(

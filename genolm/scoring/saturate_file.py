@@ -96,15 +96,7 @@ def saturate_file(job: SaturationJob) -> Summary:
             batch_size=job.runtime.batch_size,
             fast=store if job.fast else None,
         )
-        note = apply_calibration(
-            job.calibrate,
-            scorer,
-            model,
-            fasta,
-            source=job.model,
-            seed=job.runtime.seed,
-            fields=fields,
-        )
+        note = apply_calibration(job, scorer, model, fasta, fields=fields)
         if note is not None:
             fields = (*fields, *percentile_fields(fields))
         provenance = Provenance(

@@ -171,15 +171,7 @@ def _make_engine(job: ScoringJob, fasta: Fasta) -> _Engine:
         batch_size=job.runtime.batch_size,
         fast=store if job.fast else None,
     )
-    note = apply_calibration(
-        job.calibrate,
-        scorer,
-        model,
-        fasta,
-        source=job.model,
-        seed=job.runtime.seed,
-        layer=job.layer,
-    )
+    note = apply_calibration(job, scorer, model, fasta, layer=job.layer)
     provenance = Provenance(
         version=__version__,
         command=job.command,

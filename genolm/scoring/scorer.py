@@ -89,6 +89,7 @@ class VariantScorer:
         fast: The fast mode that stands for the exact likelihood ratios, or None.
         fields: What ``score`` finds for every allele.
         at_once: Alleles that are computed together.
+        percentiles: What adds to the numbers their percentiles, or None.
         recall: Asked for the numbers of distinct edits, given the function that computes them.
 
     Raises:
@@ -126,16 +127,12 @@ class VariantScorer:
             if self.fast is None:
                 raise UsageError("--fast is a way to the scores llr and llr_strands: ask for them")
             self.at_once = ALLELES_AT_ONCE
-        self._percentiles: Percentiles | None = None
-
-    def add_percentiles(self, percentiles: Percentiles) -> None:
-        """Find percentiles too from now on."""
-        self._percentiles = percentiles
+        self.percentiles: Percentiles | None = None
 
     @property
     def all_fields(self) -> tuple[ScoreField, ...]:
         """The ``fields``, and those of their percentiles where these are found too."""
-        return (*self.fields, *(self._percentiles.fields if self._percentiles else ()))
+        return (*self.fields, *(self.percentiles.fields if self.percentiles else ()))
 
     def _make_functions(self, scores: Sequence[str]) -> list[ScoreFunction]:
         """One function for all scores that come out of the same passes."""
@@ -254,9 +251,9 @@ class VariantScorer:
             }
             for number, edit in enumerate(distinct)
         }
-        if self._percentiles is not None:
+        if self.percentiles is not None:
             for edit, row in rows.items():
-                rows[edit] = {**row, **self._percentiles.of(self.genome, edit, row)}
+                rows[edit] = {**row, **self.percentiles.of(self.genome, edit, row)}
         return [rows[edit] for edit in edits]
 
     def _columns(self, edits: Sequence[Edit]) -> dict[str, NDArray[np.float64]]:
