@@ -92,7 +92,8 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str) -> str:
         + "".join(body)
         + "</svg>"
     )
-    return f"<figure>{svg}<figcaption>{' '.join(legend)}</figcaption></figure>"
+    caption = f"<figcaption>{' '.join(legend)}</figcaption>" if len(legend) > 1 else ""
+    return f"<figure>{svg}{caption}</figure>"
 
 
 def _frame(points: Sequence[tuple[float, float]]) -> _Frame:
