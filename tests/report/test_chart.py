@@ -48,7 +48,8 @@ def test_a_high_beginning_does_not_flatten_the_rest():
 
 
 def test_names_are_escaped():
-    html = draw_lines([Line("<b>&", [(1, 2.0)])], "<x>", "<y>")
+    lines = [Line("<b>&", [(1, 2.0)]), Line("plain", [(1, 2.0)])]
+    html = draw_lines(lines, "<x>", "<y>")
     assert "<b>" not in html
     assert "&lt;b&gt;&amp;" in html
     svg(html)
