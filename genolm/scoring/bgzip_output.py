@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from errno import EIO
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ import pysam
 
 from genolm.atomic import replace_when_done
 from genolm.console import warn
+from genolm.genome.bgzip import BgzipWriter
 from genolm.genome.vcf import VcfRecord
 from genolm.scoring.fields import Result
 from genolm.scoring.writers import Annotation, WriteRecord
@@ -57,7 +57,7 @@ def open_bgzip(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
     index: Path | None = None
     try:
         with replace_when_done(path) as partial:
-            with _said_once(path), pysam.BGZFile(str(partial), "wb", None) as stream:
+            with _named(path), partial.open("wb") as file, BgzipWriter(file) as stream:
                 stream.write(annotation.encode_header(annotation.header_lines()))
 
                 def write(record: VcfRecord, results: Sequence[Result]) -> None:
@@ -76,9 +76,8 @@ def open_bgzip(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
 
 
 @contextmanager
-def _said_once(path: str) -> Iterator[None]:
-    """Turn what htslib prints when it cannot write, and its unnamed error, into one error."""
-    quiet = pysam.set_verbosity(0)
+def _named(path: str) -> Iterator[None]:
+    """Name the file where it cannot be written."""
     try:
         yield
     except BrokenPipeError:
@@ -86,10 +85,7 @@ def _said_once(path: str) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None:
             raise
-        reason = error.strerror or "cannot be written (is the disk full?)"
-        raise OSError(error.errno or EIO, reason, path) from error
-    finally:
-        pysam.set_verbosity(quiet)
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _index(partial: Path, order: _Order) -> Path | None:

@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from genolm import __version__
@@ -15,6 +16,7 @@ from genolm.genome.vcf import VcfRecord
 from genolm.scoring.background import check_background
 from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.calibrator import apply_calibration
+from genolm.scoring.chunks import Chunk, read_chunks
 from genolm.scoring.collector import sparing_collector
 from genolm.scoring.consequence_column import ConsequenceColumn
 from genolm.scoring.contig_report import report_contigs
@@ -25,9 +27,10 @@ from genolm.scoring.identity import identity_of
 from genolm.scoring.journal import Journal, resumed
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.ranks import Team
+from genolm.scoring.read_ahead import read_ahead
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.shards import SHARD_BLOCK, Shard
-from genolm.scoring.sites import Site, SiteReader
+from genolm.scoring.sites import SiteReader
 from genolm.scoring.summary import Summary
 from genolm.scoring.variant_sources import VariantSource, open_source
 from genolm.scoring.variants import CHUNK, VariantScorer
@@ -35,8 +38,6 @@ from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, check_output, open_writer
 
 __all__ = ["ScoringJob", "Summary", "score_file"]
-
-Chunk = list[tuple[VcfRecord, Site]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,13 @@ def _score_together(team: Team, job: ScoringJob, engine: _Engine, journal: Journ
     regions = None if job.regions is None else Regions.parse(job.regions)
 
     def compute() -> None:
-        with open_source(job.vcf, regions) as source, meter("scoring", "variants") as shown:
-            for chunk in _Passage(job, source, engine).chunks:
-                alleles = [allele for _, site in chunk for allele in site.alleles]
-                engine.scorer.score(alleles, shown.advance)
+        with (
+            open_source(job.vcf, regions) as source,
+            closing(_Passage(job, source, engine).chunks) as chunks,
+            meter("scoring", "variants") as shown,
+        ):
+            for chunk in chunks:
+                engine.scorer.score(chunk.alleles, shown.advance)
 
     def write() -> Summary:
         with open_source(job.vcf, regions) as source:
@@ -198,6 +202,8 @@ class _Passage:
         self.sites = SiteReader(engine.scorer.genome, self.resolver, engine.scorer.window)
         check = BuildCheck(source.name, job.reference, strict=job.strict, place=source.place)
         self.chunks = _chunks(job, source, self.sites, check)
+        if source.is_file:
+            self.chunks = read_ahead(self.chunks)
 
 
 def _score(job: ScoringJob, passage: _Passage) -> Summary:
@@ -211,7 +217,8 @@ def _score(job: ScoringJob, passage: _Passage) -> Summary:
         source.table,
         tabular=not source.is_vcf,
     )
-    summary = _run(job, passage.chunks, engine, annotation)
+    with closing(passage.chunks) as chunks:
+        summary = _run(job, chunks, engine, annotation)
     if job.regions is not None and not summary.records:
         warn(f"no record of {source.name} lies in --regions {job.regions}")
     report_contigs(passage.resolver, passage.sites, source, engine.fasta)
@@ -229,19 +236,17 @@ def _run(
 ) -> Summary:
     summary = Summary()
     started = time.monotonic()
-    first = next(chunks, [])  # judged before the output, which may be a pipe, is begun
+    first = next(chunks)  # judged before the output, which may be a pipe, is begun
     with open_writer(job.output, annotation) as write, meter("scoring", "variants") as shown:
         for chunk in itertools.chain([first], chunks):
-            alleles = [allele for _, site in chunk for allele in site.alleles]
-            results = engine.scorer.score(alleles, shown.advance)
+            results = engine.scorer.score(chunk.alleles, shown.advance)
             if engine.column is not None:
-                results = engine.column.add(alleles, results)
-            begin = 0
-            for record, site in chunk:
-                end = begin + len(site.alleles)
+                results = engine.column.add(chunk.alleles, results)
+            end = 0
+            for record in chunk.records:
+                begin, end = end, end + len(record.alts)
                 write(record, results[begin:end])
-                begin = end
-            summary.count(results, len(chunk))
+            summary.count(results, len(chunk.records))
     summary.seconds = time.monotonic() - started
     summary.fast = fast_account(engine.scorer.fast)
     return summary
@@ -249,28 +254,13 @@ def _run(
 
 def _chunks(
     job: ScoringJob, source: VariantSource, sites: SiteReader, check: BuildCheck
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     number, count = job.shard
     records: Iterator[VcfRecord] = source.records
     if count > 1:
         records = (one for i, one in enumerate(records) if i // SHARD_BLOCK % count == number)
-    complete = True
-    while complete:
-        try:
-            chunk = _read_chunk(records, sites, check)
-            complete = len(chunk) == CHUNK
-            if not complete:
-                check.finish()
-        except InputError as error:
-            fate = "standard output is incomplete" if job.output == "-" else "nothing was published"
-            raise InputError(f"{error}; {fate}") from error
-        yield chunk
-
-
-def _read_chunk(records: Iterator[VcfRecord], sites: SiteReader, check: BuildCheck) -> Chunk:
-    chunk: Chunk = []
-    for record in itertools.islice(records, CHUNK):
-        site = sites.read(record.chrom, record.start, record.ref, record.alts)
-        check.see(record, site)
-        chunk.append((record, site))
-    return chunk
+    try:
+        yield from read_chunks(records, sites, check, CHUNK)
+    except InputError as error:
+        fate = "standard output is incomplete" if job.output == "-" else "nothing was published"
+        raise InputError(f"{error}; {fate}") from error

@@ -1,7 +1,6 @@
 """Write tables row by row: TSV, CSV and Parquet, whole or not at all."""
 
 import csv
-import gzip
 import io
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 from genolm.atomic import replace_when_done
 from genolm.errors import UsageError
+from genolm.genome.bgzip import BgzipWriter
 
 Value = str | int | float | bool | None
 Kind = Literal["text", "integer", "real", "truth"]
@@ -145,7 +145,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         )
         if str(path).lower().endswith(".gz"):
             # No name and no time inside: the same table gives the same bytes.
-            packed = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
+            packed = BgzipWriter(stream)
             stream = stack.enter_context(packed)  # type: ignore[assignment]  # writes bytes too
         yield stream
 

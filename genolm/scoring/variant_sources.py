@@ -32,6 +32,7 @@ class VariantSource:
         is_vcf: Whether the input is VCF or BCF.
         table: The table that the records are rows of, None for other inputs.
         place: Returns how messages call the record with a number.
+        is_file: Whether the records come from a file, which is read without waiting for anybody.
     """
 
     name: str
@@ -43,6 +44,7 @@ class VariantSource:
     is_vcf: bool = False
     table: VariantTable | None = None
     place: Callable[[int], str] = str
+    is_file: bool = False
 
     def declare(self, contigs: Mapping[str, int]) -> None:
         """Give a header that no file had the contigs of the genome."""
@@ -68,7 +70,8 @@ def open_source(text: str, regions: Regions | None = None) -> Iterator[VariantSo
     elif is_variant_table(text):
         table = open_variant_table(text)
         records = _within(table.records(), regions)
-        yield VariantSource(text, records, table=table, place=table.place)
+        is_file = Path(text).is_file()
+        yield VariantSource(text, records, table=table, place=table.place, is_file=is_file)
     else:
         name = source_name(text)
         with open_vcf(text, regions) as reader:
@@ -81,6 +84,7 @@ def open_source(text: str, regions: Regions | None = None) -> Iterator[VariantSo
                 reader.contig_lengths,
                 is_vcf=True,
                 place=lambda number: f"{name}:{number}",
+                is_file=text != "-" and Path(text).is_file(),
             )
 
 

@@ -117,6 +117,11 @@ def annotate_header(
 
 def info_entry(fields: Sequence[ScoreField], results: Sequence[Result]) -> str:
     """Return what is appended to INFO: one value per ALT allele in every field."""
+    if len(results) == 1:  # as in nearly every record of a real file
+        (result,) = results
+        entries = [f"{field.name}={_text(field.text(result))}" for field in fields]
+        entries.append(f"{SKIP}={result if isinstance(result, str) else '.'}")
+        return ";".join(entries)
     entries = [f"{field.name}={','.join(map(_text, map(field.text, results)))}" for field in fields]
     reasons = (result if isinstance(result, str) else "." for result in results)
     return ";".join([*entries, f"{SKIP}={','.join(reasons)}"])

@@ -5,6 +5,7 @@ to the edit both haplotypes have the same coordinates, after it they differ by t
 length.
 """
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,8 @@ def allele_ids(bases: str) -> NDArray[np.uint8]:
 class GenomeWindows:
     """Token ids of any stretch of a FASTA, decoded block by block in constant memory.
 
+    Threads may share it: one reads records while another one scores.
+
     Args:
         fasta: An open FASTA.
     """
@@ -41,6 +44,7 @@ class GenomeWindows:
         self.contigs = fasta.contigs
         self._fasta = fasta
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
     def ids(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Return token ids (end - start,), 7 to 11, with N where the contig has no bases."""
@@ -66,17 +70,19 @@ class GenomeWindows:
     def _block(self, contig: str, number: int) -> bytes:
         """Return token ids as bytes: one of them is had 10 times faster than from an array."""
         key = (contig, number)
-        if key in self._blocks:
-            self._blocks.move_to_end(key)
+        with self._lock:
+            if key in self._blocks:
+                self._blocks.move_to_end(key)
+            else:
+                self._blocks[key] = self._decode(contig, number * BLOCK)
+                if len(self._blocks) > BLOCKS_KEPT:
+                    self._blocks.popitem(last=False)
             return self._blocks[key]
-        start = number * BLOCK
+
+    def _decode(self, contig: str, start: int) -> bytes:
         letters = self._fasta.fetch(contig, start, min(start + BLOCK, self.contigs[contig]))
         source = f"{self._fasta.path}: {contig} from base {start + 1}"
-        block = encode(letters, source=source).ids.tobytes()
-        self._blocks[key] = block
-        if len(self._blocks) > BLOCKS_KEPT:
-            self._blocks.popitem(last=False)
-        return block
+        return encode(letters, source=source).ids.tobytes()
 
 
 @dataclass(frozen=True, slots=True)

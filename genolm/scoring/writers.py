@@ -24,6 +24,7 @@ WriteRecord = Callable[[VcfRecord, Sequence[Result]], None]
 
 VCF_SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 LINE_SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".bed", ".bedgraph")
+BUFFER: Final = 1 << 20  # bytes; every write lets a thread that reads have its turn
 SUFFIXES: Final = (*VCF_SUFFIXES, *TABLE_SUFFIXES, *LINE_SUFFIXES)
 
 
@@ -141,7 +142,7 @@ def _text(path: str, annotation: Annotation) -> Iterator[WriteRecord]:
         with standard_output() as stream:
             yield _lines(stream, annotation)
         return
-    with replace_when_done(path) as partial, partial.open("wb") as stream:
+    with replace_when_done(path) as partial, partial.open("wb", BUFFER) as stream:
         if annotation.provenance.shard is None:
             yield _lines(stream, annotation)
             return
