@@ -38,7 +38,7 @@ class ZeroScorer:
     window = 1024
     at_once = 128
     fast = None
-    fields = fields_of(["llr"])
+    fields = all_fields = fields_of(["llr"])
 
     def __init__(self, model: object, tokenizer: object, fasta: Fasta, **options: Any) -> None:
         self.genome = GenomeWindows(fasta)

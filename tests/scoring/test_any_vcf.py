@@ -65,7 +65,7 @@ class FakeScorer:
     window = 32
     at_once = 64
     fast = None
-    fields = fields_of(["llr"])
+    fields = all_fields = fields_of(["llr"])
 
     def __init__(self, model, tokenizer, fasta, **options):
         self.genome = GenomeWindows(fasta)
