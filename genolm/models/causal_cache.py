@@ -1,7 +1,8 @@
 """What a causal Mamba model remembers of a sequence, and its blocks run on from there."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -19,6 +20,12 @@ class CausalCache:
     """
 
     layers: tuple[MambaState, ...]
+
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor]) -> Self:
+        """Put together what `tensors` took apart."""
+        pairs = zip(tensors[::2], tensors[1::2], strict=True)
+        return cls(tuple(MambaState(window, ssm) for window, ssm in pairs))
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "CausalCache":
         """Apply a function to every tensor; their first axis is the batch."""

@@ -52,8 +52,22 @@ def by_strand(ratios: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
     return {"llr": (forward + reverse) / 2, "llr_fwd": forward, "llr_rev": reverse}
 
 
+def base_logs(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the log-probabilities of bases; N is no base and has 0.
+
+    Args:
+        logits: Of the targets (batch, length, vocabulary), float32 at least.
+        targets: Token ids (batch, length).
+
+    Returns:
+        Natural logarithms (batch, length), in the type of the logits.
+    """
+    taken = torch.log_softmax(logits, dim=-1).gather(2, targets[..., None])[..., 0]
+    return torch.where((targets >= A) & (targets <= T), taken, 0.0)
+
+
 def sum_bases(logits: Tensor, targets: Tensor, first: Sequence[int]) -> NDArray[np.float64]:
-    """Sum the log-probabilities of bases; N is no base and adds nothing.
+    """Sum the log-probabilities of bases from some target on.
 
     Args:
         logits: Of the targets (batch, length, vocabulary), float32 at least.
@@ -63,11 +77,10 @@ def sum_bases(logits: Tensor, targets: Tensor, first: Sequence[int]) -> NDArray[
     Returns:
         Natural logarithms (batch,).
     """
-    taken = torch.log_softmax(logits, dim=-1).gather(2, targets[..., None])[..., 0]
     starts = torch.tensor(first, device=targets.device)[:, None]
-    positions = torch.arange(targets.shape[1], device=targets.device)
-    counts = (positions >= starts) & (targets >= A) & (targets <= T)
-    return torch.where(counts, taken.double(), 0.0).sum(dim=1).cpu().numpy()
+    counts = torch.arange(targets.shape[1], device=targets.device) >= starts
+    logs = base_logs(logits, targets).double()
+    return torch.where(counts, logs, 0.0).sum(dim=1).cpu().numpy()
 
 
 class ModelRunner:
