@@ -90,8 +90,9 @@ def score(
         str,
         typer.Option(
             help="Comma-separated: llr, llr_strands (each strand by itself), wild_type (one pass"
-            " for all variants of a window), dist, dist_cosine, dist_site, dist_site_cosine (of the"
-            " hidden states), delta (of a classifier's outputs).",
+            " for all variants of a window), screen (a first-order approximation of llr for ranking"
+            " dense variants, causal Mamba only), dist, dist_cosine, dist_site, dist_site_cosine"
+            " (of the hidden states), delta (of a classifier's outputs).",
             show_default="llr of a language model, delta of a classifier",
         ),
     ] = "",

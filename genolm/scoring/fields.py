@@ -15,6 +15,8 @@ SKIP: Final = f"{PREFIX}SKIP"
 _SIGN: Final = "ALT minus REF, natural log, negative = the model finds ALT less likely"
 
 
+SCREEN: Final = "screen"
+
 Values = Mapping[str, float]  # the numbers of an allele by what they measure
 Result = Values | str  # or the reason why it has none
 
@@ -115,6 +117,15 @@ SCORES: Final[dict[str, tuple[ScoreField, ...]]] = {
             "wild_type",
             "Log-likelihood ratio of the bases under the unchanged reference window, mean of both "
             f"strands, substitutions only; {_SIGN}",
+        ),
+    ),
+    SCREEN: (
+        ScoreField(
+            f"{PREFIX}SCREEN",
+            SCREEN,
+            "First-order approximation of the log-likelihood ratio, for ranking only: a few "
+            "positions from a substitution on are exact, the rest comes from one gradient for all "
+            f"variants of a tile; mean of both strands; {_SIGN}",
         ),
     ),
     "dist": (

@@ -46,7 +46,7 @@ class TailSizes:
     def __post_init__(self) -> None:
         """Check that what is read lies in the tile."""
         assert self.exact % self.spacing == 0
-        assert 1 <= self.before
+        assert self.before >= 1
         assert self.piece < self.before
 
     @property

@@ -19,15 +19,16 @@ from genolm.scoring.distance import Distances
 from genolm.scoring.edits import Edit
 from genolm.scoring.fast import ALLELES_AT_ONCE, FastMode, FastParts, make_fast
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.fields import DELTA, Result, ScoreField, Values, check_scores, fields_of
+from genolm.scoring.fields import DELTA, SCREEN, Result, ScoreField, Values, check_scores, fields_of
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
 from genolm.scoring.percentiles import Percentiles
 from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.prefix import causal_runner
+from genolm.scoring.screen import ScreenRatios
+from genolm.scoring.tokenizer_check import check_vocabulary
 from genolm.scoring.wild_type import WildTypeRatios
 from genolm.scoring.windows import GenomeWindows
-from genolm.tokenization.vocabulary import MASK, VOCABULARY
 
 DEFAULT_WINDOW: Final = 1024
 SHORTEST_WINDOW: Final = 8
@@ -109,7 +110,7 @@ class VariantScorer:
         batch_size: BatchSize = "auto",
         fast: FastStore | None = None,
     ) -> None:
-        _check_vocabulary(tokenizer)
+        check_vocabulary(tokenizer)
         model.eval()  # type: ignore[no-untyped-call]  # transformers' own
         self.window = choose_window(model, window)
         self.genome = GenomeWindows(fasta)
@@ -140,6 +141,7 @@ class VariantScorer:
             "llr": self._likelihoods,
             "llr_strands": self._likelihoods,
             "wild_type": self._wild_type,
+            SCREEN: self._screen,
             DELTA: self._deltas,
         }
         chosen = dict.fromkeys(makers.get(name, self._distances) for name in scores)
@@ -193,6 +195,10 @@ class VariantScorer:
             causal=task == "causal_lm",
             equivariant=self._equivariant,
         )
+
+    def _screen(self) -> ScoreFunction:
+        self.at_once = max(self.at_once, ALLELES_AT_ONCE)
+        return ScreenRatios(self._model, self.genome, self.window, batch_size=self._batch_size)
 
     def _distances(self) -> ScoreFunction:
         return Distances(
@@ -286,15 +292,3 @@ def _task(model: GenolmModel) -> str:
         return objective_of(model)
     except ValueError:  # a backbone alone has distances only
         return "none"
-
-
-def _check_vocabulary(tokenizer: PreTrainedTokenizerBase) -> None:
-    for letter in "ACGTN":
-        found = tokenizer.convert_tokens_to_ids(letter)
-        if found != VOCABULARY[letter]:
-            raise ValueError(
-                f"the tokenizer gives {letter} the id {found}, but genolm's models use"
-                f" {VOCABULARY[letter]}; load model and tokenizer with genolm.load"
-            )
-    if tokenizer.mask_token_id not in (None, MASK):
-        raise ValueError(f"the tokenizer's mask id is {tokenizer.mask_token_id}, not {MASK}")
