@@ -1,10 +1,14 @@
 """Write files so that the final name only ever holds a complete file."""
 
+import errno
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)  # only writing fails with these
 
 
 def temporary_name(path: Path) -> Path:
@@ -36,14 +40,19 @@ def replace_when_done(path: str | Path) -> Iterator[Path]:
     Yields:
         A path in the same folder (so that the rename is atomic). It is removed when the
         block raises, Ctrl-C included, and ``path`` is then left as it was.
+
+    Raises:
+        OSError: What the block raised; a full disk is said of ``path`` where no file was named.
     """
     final = Path(path)
     partial = temporary_name(final)
     try:
         yield partial
         partial.replace(final)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

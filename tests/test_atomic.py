@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from genolm.atomic import remove_leftovers, replace_when_done, temporary_name, write_text
@@ -25,6 +27,15 @@ def test_a_failed_block_leaves_the_old_file_and_nothing_else(tmp_path, error):
         write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_said_of_the_file(tmp_path):
+    def fill_the_disk(target):
+        with replace_when_done(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*out\.vcf'"):
+        fill_the_disk(tmp_path / "out.vcf")
 
 
 def test_the_temporary_name_keeps_the_suffixes_that_writers_look_at(tmp_path):

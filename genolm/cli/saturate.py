@@ -113,25 +113,25 @@ def saturate(
     set_verbosity(quiet=quiet, verbose=verbose)
     wanted = [name.strip() for name in scores.split(",") if name.strip()]
 
-    from genolm.scoring.runtime import Runtime
-    from genolm.scoring.saturate_file import SaturationJob, saturate_file
+    with ending_on_sigterm() as ending:  # also while torch is imported, which takes seconds
+        from genolm.scoring.runtime import Runtime
+        from genolm.scoring.saturate_file import SaturationJob, saturate_file
 
-    job = SaturationJob(
-        region=region,
-        reference=reference,
-        model=model,
-        output=output,
-        scores=wanted,
-        window=parse_window(window, distance),
-        site_value=bedgraph_value,
-        plot=plot,
-        annotation=annotation,
-        fast=fast,
-        restart=restart,
-        calibrate=calibrate,
-        runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
-        command=shlex.join(["genolm", *sys.argv[1:]]),
-    )
-    with ending_on_sigterm() as ending:
+        job = SaturationJob(
+            region=region,
+            reference=reference,
+            model=model,
+            output=output,
+            scores=wanted,
+            window=parse_window(window, distance),
+            site_value=bedgraph_value,
+            plot=plot,
+            annotation=annotation,
+            fast=fast,
+            restart=restart,
+            calibrate=calibrate,
+            runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
+            command=shlex.join(["genolm", *sys.argv[1:]]),
+        )
         say(saturate_file(job).line())
     return ending.code

@@ -199,30 +199,31 @@ def score(
     chosen = _choose_input(vcf, vcf_option)
     wanted = [name.strip() for name in scores.split(",") if name.strip()]
 
-    from genolm.scoring.ranks import joined_team
-    from genolm.scoring.runtime import Runtime
-    from genolm.scoring.score_file import ScoringJob, score_file
-    from genolm.scoring.shards import parse_shard
+    with ending_on_sigterm() as ending:  # also while torch is imported, which takes seconds
+        from genolm.scoring.ranks import joined_team
+        from genolm.scoring.runtime import Runtime
+        from genolm.scoring.score_file import ScoringJob, score_file
+        from genolm.scoring.shards import parse_shard
 
-    job = ScoringJob(
-        vcf=chosen,
-        reference=reference,
-        model=model,
-        output=_choose_output(output, chosen),
-        scores=wanted,
-        window=parse_window(window, distance),
-        layer=layer,
-        regions=regions,
-        strict=strict,
-        shard=parse_shard(shard),
-        fast=fast,
-        restart=restart,
-        annotation=annotation,
-        genetic_code=genetic_code,
-        calibrate=calibrate,
-        runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
-        command=shlex.join(["genolm", *sys.argv[1:]]),
-    )
-    with ending_on_sigterm() as ending, joined_team(os.environ, job) as team:
-        say(score_file(job, team).line())
+        job = ScoringJob(
+            vcf=chosen,
+            reference=reference,
+            model=model,
+            output=_choose_output(output, chosen),
+            scores=wanted,
+            window=parse_window(window, distance),
+            layer=layer,
+            regions=regions,
+            strict=strict,
+            shard=parse_shard(shard),
+            fast=fast,
+            restart=restart,
+            annotation=annotation,
+            genetic_code=genetic_code,
+            calibrate=calibrate,
+            runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
+            command=shlex.join(["genolm", *sys.argv[1:]]),
+        )
+        with joined_team(os.environ, job) as team:
+            say(score_file(job, team).line())
     return ending.code

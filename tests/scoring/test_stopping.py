@@ -1,6 +1,7 @@
 """Signals in the middle of a scoring, and what a run after them does."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -52,6 +53,27 @@ def test_a_signal_is_one_line_that_says_how_to_go_on(
     calls.stop_at(None)
     assert run(arguments) == 0
     assert calls.count() == SLICES - 3
+    assert bytes_of(one) == expected
+
+
+@pytest.mark.parametrize("room", [700, 800])
+def test_a_full_disk_is_one_line_and_loses_nothing(resumable, whole, calls, tmp_path, room):
+    one = resumable()
+    expected = whole(one)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            score_file(one)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert names_in(tmp_path) == [".out.vcf.genolm-journal", "in.vcf"]
+    assert caught.value.filename in (one.output, str(tmp_path / ".out.vcf.genolm-journal"))
+    assert "run the same command again to go on from" in caught.value.__notes__[0]
+    calls.stop_at(None)
+    summary = score_file(one)
+    assert 0 < calls.count() < SLICES
+    assert summary.known + sum(map(len, calls.edits)) == 60
     assert bytes_of(one) == expected
 
 
