@@ -16,6 +16,8 @@ from genolm.scoring import Calibration, calibrate, score_variants
 from genolm.scoring import calibration_store as store
 from genolm.scoring import score_file as module
 from genolm.scoring.calibration import read_calibration
+from genolm.scoring.fast import FAST_MODES
+from genolm.scoring.fast_note import ErrorSummary, FastNote
 from genolm.scoring.merge_files import merge_files
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate_file import SaturationJob, saturate_file
@@ -397,6 +399,31 @@ def test_a_folder_that_cannot_be_written_leaves_it_to_the_cache(
     assert f"kept as {path}" in capsys.readouterr().err
     score_file(job("again.vcf"))
     assert f"made before: {path}" in capsys.readouterr().err
+
+
+class Rounded:
+    """A fast mode that is the exact one."""
+
+    note = FastNote("rounded", {"R": 1}, ErrorSummary.of([0.0]))
+
+    def __init__(self, parts):
+        self.score = parts.exact.score
+
+    def account(self):
+        return "all sites alike"
+
+
+def test_fast_scores_are_placed_among_fast_ones(job, folder, monkeypatch, tmp_path):
+    monkeypatch.setitem(FAST_MODES, "masked_lm", Rounded)
+    score_file(job("exact.vcf"))
+    (exact,) = kept_in(folder)
+    score_file(job("fast.vcf", fast=True))
+    assert len(kept_in(folder)) == 2
+    names = ("exact.vcf", "fast.vcf")
+    found = [column(tmp_path / name, "GENOLM_LLR_PCT") for name in names]
+    assert found[0] == found[1]
+    with pytest.raises(InputError, match="its mode is 'exact', expected 'rounded'"):
+        score_file(job("other.vcf", fast=True, calibrate=str(exact)))
 
 
 def test_nowhere_to_keep_it_is_said_and_no_reason_to_stop(job, capsys, monkeypatch, tmp_path):
