@@ -56,29 +56,48 @@ class Bidirectional(nn.Module):
 
     def _mix(self, x: Tensor, mirrored: bool) -> Tensor:
         first, second = self.mamba_fwd, self.mamba_rev
-        if not self.tie:
-            return self._merge(
-                first(x, reverse=mirrored, mirrored=mirrored),
-                second(x, reverse=not mirrored, mirrored=mirrored),
-            )
-        projected = first.project_in(x, mirrored=mirrored)
-        if self.merge == "ew_multiply":
-            forward = first.core(projected, reverse=mirrored)
-            backward = second.core(projected, reverse=not mirrored)
-            return self._merge(
-                first.project_out(forward, mirrored=mirrored),
-                first.project_out(backward, mirrored=mirrored),
-            )
+        projected, other = self.project_in(x, mirrored=mirrored)
+        if self.tie and self.merge == "add":
+            both = first.core_both_ways(second, projected, reverse=mirrored)
+            return self._project_sum(both, mirrored)
+        forward = first.core(projected, reverse=mirrored)
+        backward = second.core(other, reverse=not mirrored)
+        return self.project_out(forward, backward, mirrored=mirrored)
+
+    def project_in(self, x: Tensor, *, mirrored: bool) -> tuple[Tensor, Tensor]:
+        """What the two mixers read of x (batch, length, d_model); the same if they are tied."""
+        projected = self.mamba_fwd.project_in(x, mirrored=mirrored)
+        if self.tie:
+            return projected, projected
+        return projected, self.mamba_rev.project_in(x, mirrored=mirrored)
+
+    def project_out(self, forward: Tensor, backward: Tensor, *, mirrored: bool) -> Tensor:
+        """Merge what the cores of the two mixers made (batch, length, channels).
+
+        Args:
+            forward: The core of `mamba_fwd`.
+            backward: The core of `mamba_rev`.
+            mirrored: Whether the channels of the result are in the opposite order.
+
+        Returns:
+            (batch, length, d_model).
+        """
+        if self.tie and self.merge == "add":
+            return self._project_sum(forward + backward, mirrored)
+        first = self.mamba_fwd
+        second = first if self.tie else self.mamba_rev
+        one = first.project_out(forward, mirrored=mirrored)
+        other = second.project_out(backward, mirrored=mirrored)
+        return one * other if self.merge == "ew_multiply" else one + other
+
+    def _project_sum(self, both: Tensor, mirrored: bool) -> Tensor:
         # The projection is linear: projecting the sum saves one product, and owes one bias.
-        both = first.core_both_ways(second, projected, reverse=mirrored)
+        first = self.mamba_fwd
         out = first.project_out(both, mirrored=mirrored)
         bias = first.out_proj.bias
         if bias is None:
             return out
         return out + (bias.flip(0) if mirrored else bias).to(out.dtype)
-
-    def _merge(self, forward: Tensor, backward: Tensor) -> Tensor:
-        return forward * backward if self.merge == "ew_multiply" else forward + backward
 
 
 class Unidirectional(nn.Module):
