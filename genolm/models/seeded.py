@@ -1,13 +1,15 @@
 """The seeded window: a masked base read again within a short segment, seeded from one long read.
 
 A bidirectional Mamba reads a tile once as it is, and keeps what each of its scans remembers at
-every multiple of a stride: the state, and the inputs that its short convolution still sees. To
-hide a base, only a segment around it is run again, each scan of each layer from what it remembered
-at the segment's end. What lies outside has then been read with the base in sight; the error of
-that falls with the distance to the segment's ends, and is none where the segment is the tile.
+some places: the state, and the inputs that its short convolution still sees. To hide a base, only
+a segment around it is run again, each scan of each layer from what it remembered at the segment's
+end. What lies outside has then been read with the base in sight; the error of that falls with the
+distance to the segment's ends, and is none where the segment is the tile.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
@@ -39,15 +41,17 @@ class Reading:
 
     Attributes:
         tiles: How many.
-        points: Strides of a tile.
-        stride: Positions from one place to the next.
-        layers: For every layer what is remembered (rows, points + 1, ...) at the multiples of the
-            stride, both ends of the tile included; rows are tiles, or both strands of all tiles.
+        length: Positions of each.
+        lefts: Places, by their number, at which the scans from the left are known.
+        rights: The same of the scans from the right.
+        layers: For every layer what is remembered (rows, places, ...); rows are tiles, or both
+            strands of all tiles.
     """
 
     tiles: int
-    points: int
-    stride: int
+    length: int
+    lefts: dict[int, int]
+    rights: dict[int, int]
     layers: list[Seeds]
 
 
@@ -57,14 +61,14 @@ class Segments(NamedTuple):
     Attributes:
         ids: Token ids (segments, length), the hidden bases masked.
         tiles: The tile of each (segments,).
-        firsts: The number of the stride that each begins with (segments,).
+        starts: Where in its tile each begins (segments,).
         rows: The segment of each position that is asked for (positions,).
         columns: Where in the segment it is (positions,).
     """
 
     ids: Tensor
     tiles: Tensor
-    firsts: Tensor
+    starts: Tensor
     rows: Tensor
     columns: Tensor
 
@@ -101,29 +105,34 @@ class SeededModel:
         sizes = [x.numel() * x.element_size() for one in states for x in (one.window, one.ssm)]
         return 2 * self._strands * sum(sizes)
 
-    def read(self, ids: Tensor, stride: int) -> Reading:
+    def read(self, ids: Tensor, starts: Iterable[int], ends: Iterable[int]) -> Reading:
         """Read tiles as they are.
 
         Args:
-            ids: Token ids (tiles, length); the stride divides the length.
-            stride: Positions between the places where states are kept.
+            ids: Token ids (tiles, length).
+            starts: Where segments will begin.
+            ends: Where they will end.
         """
-        assert ids.shape[1] % stride == 0
-        layers = []
+        length = ids.shape[1]
+        lefts, rights = set(starts), set(ends)
+        if self._strands == 2:  # the other strand is stored backwards
+            lefts |= {length - place for place in rights}
+            rights = {length - place for place in lefts}
+        reading = Reading(len(ids), length, _number(lefts), _number(rights), [])
         hidden: Tensor = self._backbone.embeddings(ids)
         residual, mirrored = None, False
         for block in self._blocks():
             mirrored ^= self._backbone.exchanges
             normed, residual = add_and_normalise(block.norm, hidden, residual, mirrored=mirrored)
-            hidden, seeds = _mix_and_keep(_pair(block), normed, stride, mirrored)
-            layers.append(seeds)
-        return Reading(len(ids), ids.shape[1] // stride, stride, layers)
+            hidden, seeds = _mix_and_keep(_pair(block), normed, reading, mirrored)
+            reading.layers.append(seeds)
+        return reading
 
     def logits(self, segments: Segments, reading: Reading) -> Tensor:
         """Score every token at the positions asked for: (positions, vocabulary).
 
         Args:
-            segments: Pieces of the tiles that were read; they begin at places of the reading.
+            segments: Pieces of the tiles; they begin and end at places that the reading knows.
             reading: What is remembered of the tiles.
         """
         where = self._places(segments, reading)
@@ -150,17 +159,16 @@ class SeededModel:
 
     def _places(self, segments: Segments, reading: Reading) -> "_Places":
         count, length = segments.ids.shape
-        tiles, firsts, rows, columns = segments[1:]
-        lasts = firsts + length // reading.stride
+        tiles, starts, rows, columns = segments[1:]
         if self._strands == 2:  # the other strand is stored backwards
-            lasts, firsts = (
-                torch.cat((lasts, reading.points - firsts)),
-                torch.cat((firsts, reading.points - lasts)),
-            )
+            starts = torch.cat((starts, reading.length - length - starts))
             tiles = torch.cat((tiles, reading.tiles + tiles))
             rows = torch.cat((rows, count + rows))
             columns = torch.cat((columns, length - 1 - columns))
-        return _Places(tiles, firsts, lasts, rows, columns)
+        firsts = [reading.lefts[start] for start in starts.tolist()]
+        lasts = [reading.rights[start + length] for start in starts.tolist()]
+        ends = torch.tensor([firsts, lasts], device=tiles.device)
+        return _Places(tiles, ends[0], ends[1], rows, columns)
 
 
 class _Places(NamedTuple):
@@ -221,27 +229,29 @@ def _mix_at(pair: Bidirectional, x: Tensor, where: _Places, layer: Seeds, mirror
 
 
 def _mix_and_keep(
-    pair: Bidirectional, x: Tensor, stride: int, mirrored: bool
+    pair: Bidirectional, x: Tensor, reading: Reading, mirrored: bool
 ) -> tuple[Tensor, Seeds]:
     lefts, rights = _turn(pair.project_in(x, mirrored=mirrored), mirrored)
     from_left, from_right = _ways(pair, mirrored)
-    left, at_left = _run_and_keep(from_left, lefts, stride, reverse=False)
-    right, at_right = _run_and_keep(from_right, rights, stride, reverse=True)
+    left, at_left = _run_and_keep(from_left, lefts, list(reading.lefts), reverse=False)
+    right, at_right = _run_and_keep(from_right, rights, list(reading.rights), reverse=True)
     forward, backward = _turn((left, right), mirrored)
     return pair.project_out(forward, backward, mirrored=mirrored), Seeds(at_left, at_right)
 
 
 def _run_and_keep(
-    mixer: Mamba, projected: Tensor, stride: int, *, reverse: bool
+    mixer: Mamba, projected: Tensor, places: Sequence[int], *, reverse: bool
 ) -> tuple[Tensor, MambaState]:
-    """Run a core stride by stride; its output, and what it remembered between the strides."""
+    """Run a core piece by piece; its output, and what it remembered at each place."""
+    cuts = (0, *places, projected.shape[1])
+    pieces = torch.split(projected, [end - start for start, end in pairwise(cuts)], dim=1)
     state = mixer.initial_state(len(projected))
-    states, outputs = [state], []
-    pieces = torch.split(projected, stride, dim=1)
+    states, outputs = [], []
     for piece in reversed(pieces) if reverse else pieces:
         output, state = mixer.core_from(piece, state, reverse=reverse)
         outputs.append(output)
         states.append(state)
+    states.pop()  # the end of the tile is a place of its own where it is asked for
     if reverse:
         states.reverse()
         outputs.reverse()
@@ -250,3 +260,7 @@ def _run_and_keep(
         torch.stack([one.ssm for one in states], dim=1),
     )
     return torch.cat(outputs, dim=1), kept
+
+
+def _number(places: Iterable[int]) -> dict[int, int]:
+    return {place: number for number, place in enumerate(sorted(places))}
