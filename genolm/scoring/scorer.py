@@ -17,7 +17,8 @@ from genolm.scoring.causal import CausalRatios
 from genolm.scoring.class_delta import ClassDeltas
 from genolm.scoring.distance import Distances
 from genolm.scoring.edits import Edit
-from genolm.scoring.fast import ALLELES_AT_ONCE, FastMode, FastParts, make_fast
+from genolm.scoring.fast import make_fast
+from genolm.scoring.fast_parts import ALLELES_AT_ONCE, FastMode, FastParts
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import DELTA, SCREEN, Result, ScoreField, Values, check_scores, fields_of
 from genolm.scoring.likelihood import ModelRunner

@@ -1,0 +1,188 @@
+"""How far apart tiles and how short segments may be, for one model and one genome.
+
+On some sites of the genome, a function of nothing but a seed, the exact scores are computed first.
+Then the distance from tile to tile is halved until the tiles alone, run in full, come near enough
+to them; then the radius of the segments is doubled until they come near enough to the tiles. Near
+enough is a quarter of the largest error that is aimed at. What both together are off by is kept
+with the two numbers, and stands in every output.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genolm.console import meter, say
+from genolm.errors import InputError, UsageError
+from genolm.models.backbone import GenolmModel
+from genolm.models.seeded import why_not_seeded
+from genolm.modules.linear import Linear
+from genolm.scoring.edits import Edit
+from genolm.scoring.fast_note import ErrorSummary, FastNote
+from genolm.scoring.fast_parts import FastParts
+from genolm.scoring.fast_store import Numbers
+from genolm.scoring.seeded import SeededRatios
+from genolm.scoring.tiling import Tiling
+from genolm.scoring.windows import GenomeWindows
+from genolm.tokenization.encode import decode
+
+MODE: Final = "seeded_window"
+SITES: Final = 32
+FIRST: Final = 8  # sites that a bad setting is refused on
+TRIES: Final = 1000  # places looked at for every site, where a genome is mostly N
+SEED: Final = 1
+LARGEST_ERROR: Final = 1e-2  # nats
+MARGIN: Final = 4
+SMALLEST_STEP: Final = 4
+BASES: Final = "ACGT"
+
+
+class SeededWindow(SeededRatios):
+    """Seeded windows as they were calibrated.
+
+    Args:
+        parts: The model, the genome and the exact score.
+        tiling: How sites share work.
+        error: What that was off by.
+
+    Attributes:
+        note: What an output says of it.
+    """
+
+    def __init__(self, parts: FastParts, tiling: Tiling, error: ErrorSummary) -> None:
+        super().__init__(parts, tiling)
+        self.note = FastNote(MODE, {"R": tiling.radius, "step": tiling.step}, error)
+
+    def account(self) -> str:
+        """Return how many alleles were scored which way."""
+        segments, passes = self.counts["segments"], self.counts["passes"]
+        return f"{segments} alleles by segments, {passes} by full passes"
+
+
+def make_seeded(parts: FastParts) -> SeededWindow:
+    """Return the seeded windows of a masked model, calibrated now or before.
+
+    Raises:
+        UsageError: The model cannot be run by segments.
+        InputError: The genome has no bases to calibrate on.
+    """
+    if reason := why_not_seeded(parts.model):
+        raise UsageError(f"--fast: {reason}; leave --fast out")
+    key = f"{MODE} window={parts.window} type={_number_format(parts.model)}"
+    known = parts.store.find(key)
+    if known is None or not {"R", "step", "alleles", "median", "p99", "max"} <= known.keys():
+        tiling, error = calibrate(parts)
+        place = parts.store.keep(key, _numbers(tiling, error))
+        where = f", kept in {place}" if place else ""
+        say(f"--fast: R={tiling.radius} step={tiling.step}, {error.text()}{where}")
+        return SeededWindow(parts, tiling, error)
+    tiling = Tiling(parts.window, int(known["step"]), int(known["R"]))
+    error = ErrorSummary(int(known["alleles"]), known["median"], known["p99"], known["max"])
+    say(f"--fast: R={tiling.radius} step={tiling.step} as calibrated before, {error.text()}")
+    return SeededWindow(parts, tiling, error)
+
+
+def _numbers(tiling: Tiling, error: ErrorSummary) -> Numbers:
+    return {
+        "R": tiling.radius,
+        "step": tiling.step,
+        "alleles": error.alleles,
+        "median": error.median,
+        "p99": error.p99,
+        "max": error.largest,
+    }
+
+
+def _number_format(model: GenolmModel) -> str:
+    narrow = {one.compute_dtype for one in model.modules() if isinstance(one, Linear)} - {None}
+    return str(next(iter(narrow), model.dtype)).removeprefix("torch.")
+
+
+def calibrate(parts: FastParts) -> tuple[Tiling, ErrorSummary]:
+    """Find the cheapest tiling whose error is small enough, and measure the error.
+
+    Where there is none, every tile has room for one site, which never pays: all scores are exact.
+
+    Raises:
+        InputError: The genome has no bases.
+    """
+    edits = draw_edits(parts.genome, SITES)
+    with meter("calibrating --fast", "passes"):
+        exact = parts.exact.score(edits)["llr"]
+        whole = _largest_step(parts, edits, exact)
+        if whole is None:
+            return Tiling(parts.window, 1, parts.window), ErrorSummary.of(exact - exact)
+        tiling = _smallest_radius(parts, edits, whole)
+        return tiling, ErrorSummary.of(_score(parts, tiling, edits) - exact)
+
+
+def draw_edits(genome: GenomeWindows, sites: int) -> list[Edit]:
+    """Return the three SNVs of sites drawn evenly from a genome, always the same ones.
+
+    Raises:
+        InputError: There is nothing but N.
+    """
+    names, lengths = list(genome.contigs), np.array(list(genome.contigs.values()))
+    ends = np.cumsum(lengths)
+    generator = np.random.default_rng(SEED)
+    edits: list[Edit] = []
+    for _ in range(sites * TRIES):
+        place = int(generator.integers(ends[-1]))
+        number = int(np.searchsorted(ends, place, side="right"))
+        start = place - int(ends[number] - lengths[number])
+        ref = decode(genome.ids(names[number], start, start + 1))
+        if ref in BASES:
+            edits += [Edit(names[number], start, ref, alt) for alt in BASES if alt != ref]
+        if len(edits) == 3 * sites:
+            break
+    if not edits:
+        raise InputError("--fast: the FASTA has no A, C, G or T to be calibrated on")
+    return edits
+
+
+def _score(parts: FastParts, tiling: Tiling, edits: Sequence[Edit]) -> NDArray[np.float64]:
+    return SeededRatios(parts, tiling, always=True).score(edits)["llr"]
+
+
+def _is_close(
+    parts: FastParts, tiling: Tiling, edits: Sequence[Edit], wanted: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """The scores (edits,) under a tiling if they are near enough to those wanted, else None."""
+    found = np.zeros(0)
+    for some in (slice(0, 3 * FIRST), slice(3 * FIRST, len(edits))):
+        found = np.concatenate((found, _score(parts, tiling, edits[some])))
+        if not np.abs(found - wanted[: len(found)]).max() * MARGIN <= LARGEST_ERROR:
+            return None
+    return found
+
+
+def _steps(window: int) -> Iterator[int]:
+    step = window // 2
+    while step >= SMALLEST_STEP:
+        yield step
+        step //= 2
+
+
+def _largest_step(
+    parts: FastParts, edits: Sequence[Edit], exact: NDArray[np.float64]
+) -> tuple[int, NDArray[np.float64]] | None:
+    for step in _steps(parts.window):
+        tiling = Tiling(parts.window, step, parts.window)
+        if (found := _is_close(parts, tiling, edits, exact)) is not None:
+            return step, found
+    return None
+
+
+def _smallest_radius(
+    parts: FastParts, edits: Sequence[Edit], whole: tuple[int, NDArray[np.float64]]
+) -> Tiling:
+    step, wanted = whole
+    tiling = Tiling(parts.window, step, parts.window)
+    radius = 8
+    while 2 * radius + tiling.stride < parts.window:
+        tiling = Tiling(parts.window, step, radius)
+        if _is_close(parts, tiling, edits, wanted) is not None:
+            return tiling
+        radius *= 2
+    return Tiling(parts.window, step, parts.window)
