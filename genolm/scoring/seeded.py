@@ -68,7 +68,7 @@ class SeededRatios:
         if rest:
             exact = self._parts.exact.score([edits[number] for number in rest])
             ratios[rest] = np.stack((exact["llr_fwd"], exact["llr_rev"]), axis=1)
-        self.counts += Counter(segments=len(shared), passes=len(rest))
+        self.counts.update(segments=len(shared), passes=len(rest))
         return by_strand(ratios)
 
     def _allele(self, number: int, edit: Edit) -> _Allele | None:

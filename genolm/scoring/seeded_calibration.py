@@ -8,6 +8,7 @@ with the two numbers, and stands in every output.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +36,7 @@ SEED: Final = 1
 LARGEST_ERROR: Final = 1e-2  # nats
 MARGIN: Final = 4
 SMALLEST_STEP: Final = 4
+SMALLEST_RADIUS: Final = 4
 BASES: Final = "ACGT"
 
 
@@ -111,9 +113,9 @@ def calibrate(parts: FastParts) -> tuple[Tiling, ErrorSummary]:
     with meter("calibrating --fast", "passes"):
         exact = parts.exact.score(edits)["llr"]
         whole = _largest_step(parts, edits, exact)
-        if whole is None:
+        tiling = None if whole is None else _smallest_radius(parts, edits, *whole)
+        if tiling is None:
             return Tiling(parts.window, 1, parts.window), ErrorSummary.of(exact - exact)
-        tiling = _smallest_radius(parts, edits, whole)
         return tiling, ErrorSummary.of(_score(parts, tiling, edits) - exact)
 
 
@@ -175,14 +177,11 @@ def _largest_step(
 
 
 def _smallest_radius(
-    parts: FastParts, edits: Sequence[Edit], whole: tuple[int, NDArray[np.float64]]
-) -> Tiling:
-    step, wanted = whole
-    tiling = Tiling(parts.window, step, parts.window)
-    radius = 8
-    while 2 * radius + tiling.stride < parts.window:
-        tiling = Tiling(parts.window, step, radius)
+    parts: FastParts, edits: Sequence[Edit], step: int, wanted: NDArray[np.float64]
+) -> Tiling | None:
+    tiling = Tiling(parts.window, step, SMALLEST_RADIUS)
+    while 2 * tiling.radius + tiling.stride < parts.window:
         if _is_close(parts, tiling, edits, wanted) is not None:
             return tiling
-        radius *= 2
-    return Tiling(parts.window, step, parts.window)
+        tiling = replace(tiling, radius=2 * tiling.radius)
+    return None
