@@ -98,9 +98,9 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
 
 
 def ranks_within(values: Values, groups: NDArray[np.int64]) -> Values:
-    """Return the rank of each row within its group (n,), from above 0 to 1."""
+    """Return the mid-rank of each row within its group (n,), between 0 and 1; 1/2 for equals."""
     found = np.zeros(len(values))
     for group in np.unique(groups):
         inside = groups == group
-        found[inside] = rankdata(values[inside]) / inside.sum()
+        found[inside] = (rankdata(values[inside]) - 0.5) / inside.sum()
     return found

@@ -15,6 +15,27 @@ BLOCKS = [(kind, text) for kind, text in BLOCK.findall((ROOT / "README.md").read
 STORY = [(kind, text) for kind, text in BLOCKS if not text.startswith(("make ", "python3 -m venv"))]
 
 
+BCFTOOLS = f"""#!{sys.executable}
+import sys
+import pysam.bcftools
+verb, *arguments = sys.argv[1:]
+caught = verb == "query"  # which frees its output twice where it is not caught
+text = getattr(pysam.bcftools, verb)(*arguments, catch_stdout=caught)
+print(text or "", end="")
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bcftools(tmp_path_factory):
+    """Where bcftools is not installed, the copy that pysam carries stands in for it."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "bcftools").write_text(BCFTOOLS)
+    (folder / "bcftools").chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(folder)]))
+        yield
+
+
 def environment() -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
     paths = [str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]

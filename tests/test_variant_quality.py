@@ -90,7 +90,8 @@ def test_the_same_draws_make_the_difference_of_a_score_and_itself_nothing(statis
 
 def test_ranks_within_a_group_start_anew(statistics):
     found = statistics.ranks_within(np.array([5.0, 1, 3, 100, 200]), np.array([0, 0, 0, 1, 1]))
-    np.testing.assert_allclose(found, [1, 1 / 3, 2 / 3, 0.5, 1])
+    np.testing.assert_allclose(found, [5 / 6, 1 / 6, 0.5, 0.25, 0.75])
+    assert (statistics.ranks_within(np.ones(5), np.array([0, 0, 0, 1, 1])) == 0.5).all()
 
 
 def test_substitutions_are_told_apart(modules):
