@@ -7,7 +7,7 @@ enough is a quarter of the largest error that is aimed at. What both together ar
 with the two numbers, and stands in every output.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -38,6 +38,8 @@ MARGIN: Final = 4
 SMALLEST_STEP: Final = 4
 SMALLEST_RADIUS: Final = 4
 BASES: Final = "ACGT"
+
+Score = Callable[[Tiling, Sequence[Edit]], NDArray[np.float64]]  # however few share a tile
 
 
 class SeededWindow(SeededRatios):
@@ -110,13 +112,20 @@ def calibrate(parts: FastParts) -> tuple[Tiling, ErrorSummary]:
         InputError: The genome has no bases.
     """
     edits = draw_edits(parts.genome, SITES)
-    with meter("calibrating --fast", "passes"):
+    with meter("calibrating --fast", "alleles") as shown:
+
+        def score(tiling: Tiling, edits: Sequence[Edit]) -> NDArray[np.float64]:
+            found = SeededRatios(parts, tiling, always=True).score(edits)["llr"]
+            shown.advance(len(edits))
+            return found
+
         exact = parts.exact.score(edits)["llr"]
-        whole = _largest_step(parts, edits, exact)
-        tiling = None if whole is None else _smallest_radius(parts, edits, *whole)
+        shown.advance(len(edits))
+        whole = _largest_step(score, parts.window, edits, exact)
+        tiling = None if whole is None else _smallest_radius(score, parts.window, edits, *whole)
         if tiling is None:
             return Tiling(parts.window, 1, parts.window), ErrorSummary.of(exact - exact)
-        return tiling, ErrorSummary.of(_score(parts, tiling, edits) - exact)
+        return tiling, ErrorSummary.of(score(tiling, edits) - exact)
 
 
 def draw_edits(genome: GenomeWindows, sites: int) -> list[Edit]:
@@ -143,17 +152,13 @@ def draw_edits(genome: GenomeWindows, sites: int) -> list[Edit]:
     return edits
 
 
-def _score(parts: FastParts, tiling: Tiling, edits: Sequence[Edit]) -> NDArray[np.float64]:
-    return SeededRatios(parts, tiling, always=True).score(edits)["llr"]
-
-
 def _is_close(
-    parts: FastParts, tiling: Tiling, edits: Sequence[Edit], wanted: NDArray[np.float64]
+    score: Score, tiling: Tiling, edits: Sequence[Edit], wanted: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """The scores (edits,) under a tiling if they are near enough to those wanted, else None."""
     found = np.zeros(0)
     for some in (slice(0, 3 * FIRST), slice(3 * FIRST, len(edits))):
-        found = np.concatenate((found, _score(parts, tiling, edits[some])))
+        found = np.concatenate((found, score(tiling, edits[some])))
         if not np.abs(found - wanted[: len(found)]).max() * MARGIN <= LARGEST_ERROR:
             return None
     return found
@@ -167,21 +172,21 @@ def _steps(window: int) -> Iterator[int]:
 
 
 def _largest_step(
-    parts: FastParts, edits: Sequence[Edit], exact: NDArray[np.float64]
+    score: Score, window: int, edits: Sequence[Edit], exact: NDArray[np.float64]
 ) -> tuple[int, NDArray[np.float64]] | None:
-    for step in _steps(parts.window):
-        tiling = Tiling(parts.window, step, parts.window)
-        if (found := _is_close(parts, tiling, edits, exact)) is not None:
+    for step in _steps(window):
+        tiling = Tiling(window, step, window)
+        if (found := _is_close(score, tiling, edits, exact)) is not None:
             return step, found
     return None
 
 
 def _smallest_radius(
-    parts: FastParts, edits: Sequence[Edit], step: int, wanted: NDArray[np.float64]
+    score: Score, window: int, edits: Sequence[Edit], step: int, wanted: NDArray[np.float64]
 ) -> Tiling | None:
-    tiling = Tiling(parts.window, step, SMALLEST_RADIUS)
-    while 2 * tiling.radius + tiling.stride < parts.window:
-        if _is_close(parts, tiling, edits, wanted) is not None:
+    tiling = Tiling(window, step, SMALLEST_RADIUS)
+    while 2 * tiling.radius + tiling.stride < window:
+        if _is_close(score, tiling, edits, wanted) is not None:
             return tiling
         tiling = replace(tiling, radius=2 * tiling.radius)
     return None

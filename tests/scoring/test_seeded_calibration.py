@@ -97,8 +97,9 @@ def test_where_nothing_is_near_enough_everything_is_exact(parts, monkeypatch):
 
 
 def test_a_calibration_is_used_again_for_the_same_model_genome_and_window(
-    parts, models, tmp_path, capsys
+    parts, models, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr("genolm.scoring.seeded_calibration.SITES", 4)
     store = FastStore(tmp_path, "ab" * 32, "cd" * 16)
     first = make_seeded(parts("ps", store))
     assert str(tmp_path / FILE_NAME) in capsys.readouterr().err
@@ -165,7 +166,11 @@ def test_scoring_again_without_fast_takes_its_line_out(folder, fasta_path, conti
     assert "--fast" not in summary.line()
 
 
-def test_what_shares_a_tile_does_not_depend_on_threads_or_batches(models, tokenizers, fasta):
+def test_what_shares_a_tile_does_not_depend_on_threads_or_batches(
+    models, tokenizers, fasta, monkeypatch
+):
+    monkeypatch.setattr("genolm.scoring.seeded_calibration.SITES", 4)
+
     def scores(batch_size):
         scorer = SiteScorer(
             models["ps"], tokenizers["ps"], fasta, batch_size=batch_size, fast=FastStore()
