@@ -33,6 +33,9 @@ def pretrain(
     `model/`, `metrics.json` (loss and bits per base on held-out contigs, beside count models),
     `metrics.jsonl`, `recipe.yaml` and `checkpoints/`.
 
+    Under torchrun, each process takes its share of every batch (train.batch_size counts all of it):
+    `torchrun --nproc-per-node 2 -m genolm pretrain RECIPE`.
+
     Example: `genolm pretrain yeast_mamba data.fasta=yeast.fa.gz train.steps=500 output=runs/yeast`
     """
     from genolm.console import set_verbosity

@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from genolm import console
 from genolm.errors import Terminated
 from genolm.training.guard import Guard
+from genolm.training.ranks import Ranks
 from genolm.training.run_folder import RunFolder
 
 ENDINGS: Final[dict[int, type[BaseException]]] = {
@@ -122,6 +123,7 @@ class RunCallback(TrainerCallback):
         max_minutes: Of the clock; None for no limit.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
         guard: Told which step begins.
+        ranks: Processes that must stop at the same step; the first of them writes.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class RunCallback(TrainerCallback):
         max_minutes: float | None,
         is_enough: Callable[[list[dict[str, Any]]], bool],
         guard: Guard,
+        ranks: Ranks,
     ) -> None:
         self.run, self.clock, self.stop, self.meter = run, clock, stop, meter
         self.tokens_per_step = tokens_per_step
@@ -147,6 +150,7 @@ class RunCallback(TrainerCallback):
         self.beside = beside
         self.is_enough = is_enough
         self.guard = guard
+        self.ranks = ranks
         self.note = ""
         self._logged_at = (0, 0.0)
 
@@ -167,7 +171,10 @@ class RunCallback(TrainerCallback):
     ) -> None:
         """Count the step; end the training when asked to."""
         self.meter.advance(1, self.note)
-        if self.stop.asked or self.clock.seconds >= self.max_seconds:
+        if self.ranks.any(self.stop.asked):
+            self.stop.by = self.stop.by or signal.SIGTERM  # another process was asked
+        late = self.ranks.leads and self.clock.seconds >= self.max_seconds
+        if self.stop.asked or self.ranks.any(late):
             control.should_training_stop = control.should_save = True
         # A resumed run must log the same means as one that was never stopped, so that no mean
         # may reach across a checkpoint.
@@ -186,7 +193,7 @@ class RunCallback(TrainerCallback):
         Raises:
             ValueError: When the loss is no longer a number.
         """
-        if logs is None or "train_runtime" in logs:
+        if logs is None or "train_runtime" in logs or not self.ranks.leads:
             return
         step = state.global_step
         if "loss" in logs:

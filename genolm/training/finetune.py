@@ -28,6 +28,7 @@ from genolm.training.machine import (
 from genolm.training.model_source import classifier
 from genolm.training.optimizer import FINE_TUNING
 from genolm.training.publish import publish, say_table
+from genolm.training.ranks import refuse_ranks
 from genolm.training.recipe import FinetuneRecipe
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
@@ -103,6 +104,7 @@ def finetune(recipe: FinetuneRecipe, *, restart: bool = False, device: str = "au
         KeyboardInterrupt: On Ctrl-C; the same call goes on from the last checkpoint.
         Terminated: On SIGTERM; likewise.
     """
+    refuse_ranks("genolm finetune")
     with _prepare(recipe, device) as session:
         run = session.run
         facts = describe(session.device) | {"data": session.parts.digests()}

@@ -19,6 +19,7 @@ from torch.optim import AdamW
 
 from genolm.console import warn
 from genolm.training.checkpoints import read_json, write_json
+from genolm.training.ranks import Ranks
 from genolm.training.run_folder import RunFolder, append_json_line
 
 Action = Literal["stop", "skip"]
@@ -43,6 +44,7 @@ class Guard:
             lets every loss through that is a number.
         samples: Samples of one step of the optimiser.
         name_samples: Names of samples by their numbers, such as the windows they show.
+        ranks: Processes that must decide alike.
         losses: The last losses that were let through.
         in_a_row: Steps left out since then.
         skipped: Steps left out in all.
@@ -53,6 +55,7 @@ class Guard:
     spike: float | None
     samples: int
     name_samples: Callable[[range], list[str]]
+    ranks: Ranks = field(default_factory=Ranks)
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     in_a_row: int = 0
     skipped: int = 0
@@ -76,13 +79,14 @@ class Guard:
         """
         if not self._parts:  # not driven by the trainer
             return True
-        loss = float(torch.stack(self._parts).sum())
+        loss = float(self.ranks.sum(torch.stack(self._parts).sum())) / self.ranks.size
         reason = self._find_fault(loss, optimizer)
         if reason is None:
             self.losses.append(loss)
             self.in_a_row = 0
             return True
-        self._write_down(loss, reason)
+        if self.ranks.leads:
+            self._write_down(loss, reason)
         if self.action == "stop":
             raise ValueError(
                 f"{reason} at step {self._step}: lower train.learning_rate, or go on from the last"
@@ -126,7 +130,12 @@ class Guard:
 
     def save(self, folder: Path) -> None:
         """Write what is known into a checkpoint."""
-        state = {"losses": list(self.losses), "in_a_row": self.in_a_row, "skipped": self.skipped}
+        state = {
+            "losses": list(self.losses),
+            "in_a_row": self.in_a_row,
+            "skipped": self.skipped,
+            "processes": self.ranks.size,
+        }
         write_json(folder / STATE, state)
 
     def load(self, folder: Path) -> None:
@@ -135,6 +144,12 @@ class Guard:
             state = read_json(folder / STATE)
             self.losses.extend(state["losses"])
             self.in_a_row, self.skipped = state["in_a_row"], state["skipped"]
+            if state.get("processes", 1) != self.ranks.size:
+                warn(
+                    f"{self.ranks.size} processes go on where {state.get('processes', 1)} stopped:"
+                    " the same samples in the same order, but sums are rounded otherwise, so that"
+                    " the weights will not be those of an uninterrupted run to the last bit"
+                )
 
 
 def _gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:

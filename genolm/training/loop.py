@@ -16,10 +16,12 @@ from genolm.training.checkpoints import checkpoint_step
 from genolm.training.guard import Guard
 from genolm.training.machine import set_precision
 from genolm.training.optimizer import learning_rate, make_optimizer
+from genolm.training.ranks import Ranks
 from genolm.training.recipe import TrainSection
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import (
     Collate,
+    CountTargets,
     Evaluate,
     Examples,
     Pace,
@@ -54,6 +56,8 @@ class Loop:
         best_by: Validation figure whose best checkpoint is kept; None keeps the last ones.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
         collate: Joins examples to a batch; None stacks them.
+        ranks: Processes that share out every batch.
+        count_targets: How much of a batch counts in its loss; needed with several processes.
     """
 
     run: RunFolder
@@ -70,6 +74,8 @@ class Loop:
     best_by: str | None = None
     is_enough: Callable[[Lines], bool] = field(default=never)
     collate: Collate | None = None
+    ranks: Ranks = field(default_factory=Ranks)
+    count_targets: CountTargets | None = None
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,12 @@ def run_loop(loop: Loop, examples: Examples, evaluate_part: Evaluate) -> Ended:
     """
     nn.Module.to(loop.model, loop.device)
     set_precision(loop.model, loop.train.precision)
-    checkpoint = loop.run.latest_checkpoint()
+    leads = loop.ranks.leads
+    checkpoint = loop.ranks.share(loop.run.latest_checkpoint() if leads else None)
     step = 0 if checkpoint is None else checkpoint_step(checkpoint)
-    loop.run.forget_lines_after(step if checkpoint is not None else -1)
+    if leads:
+        loop.run.forget_lines_after(step if checkpoint is not None else -1)
+    loop.ranks.wait()
     lines = loop.run.read_lines()
     clock = Clock(earlier=lines[-1]["seconds"] if lines else 0.0)
     if checkpoint is not None:
@@ -143,9 +152,8 @@ def _go_on(
         weight_decay=train.weight_decay,
         betas=train.betas,
     )
-    guard = Guard(
-        loop.run, train.guard, train.spike, pace.batch_size * train.accumulate, examples.names
-    )
+    samples = pace.batch_size * loop.ranks.size * train.accumulate
+    guard = Guard(loop.run, train.guard, train.spike, samples, examples.names, loop.ranks)
     if checkpoint is not None:
         guard.load(checkpoint)
     optimizer.guard = guard
@@ -158,13 +166,14 @@ def _go_on(
             clock,
             stop,
             meter,
-            tokens_per_step=pace.batch_size * train.accumulate * loop.length,
+            tokens_per_step=samples * loop.length,
             per_base=loop.per_base,
             steps_per_epoch=loop.steps_per_epoch,
             beside=loop.beside,
             max_minutes=train.max_minutes,
             is_enough=loop.is_enough,
             guard=guard,
+            ranks=loop.ranks,
         )
         callbacks: list[TrainerCallback] = [callback]
         trainer = RunTrainer(
@@ -177,6 +186,8 @@ def _go_on(
             clock=clock,
             guard=guard,
             collate=loop.collate,
+            ranks=loop.ranks,
+            count_targets=loop.count_targets,
         )
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.asked:

@@ -1,5 +1,6 @@
 """What this machine trains with: device, precision, threads, versions."""
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,7 +29,11 @@ def choose_device(name: str = "auto") -> torch.device:
         raise UsageError(f"--device {name}: choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if (rank := os.environ.get("LOCAL_RANK")) is not None:  # torchrun: a device for each process
+        return torch.device("cuda", int(rank) % torch.cuda.device_count())
+    return torch.device("cuda")
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:

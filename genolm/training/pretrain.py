@@ -6,7 +6,7 @@ judged beside the count models, and the model is published.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 from genolm import console
 from genolm.data.genome_store import GenomeStore, open_store
 from genolm.data.language import LanguageDataset
-from genolm.data.masking import Masking
+from genolm.data.masking import IGNORED, Masking
 from genolm.data.windows import WindowSet
 from genolm.training.check import cut_genome
 from genolm.training.checkpoints import read_json, write_json
@@ -34,6 +34,7 @@ from genolm.training.machine import (
 from genolm.training.model_source import language_model
 from genolm.training.optimizer import PRETRAINING
 from genolm.training.publish import publish, say_table
+from genolm.training.ranks import Ranks, join_ranks
 from genolm.training.recipe import PretrainRecipe, PretrainTrainSection
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
@@ -51,6 +52,7 @@ class Pretraining:
         model: To be trained.
         tokenizer: Published beside it.
         device: To train on.
+        ranks: Processes that train together.
     """
 
     recipe: PretrainRecipe
@@ -60,6 +62,7 @@ class Pretraining:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizer
     device: torch.device
+    ranks: Ranks
 
 
 def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "auto") -> Path:
@@ -83,13 +86,19 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
     with _prepare(recipe, device) as session:
         recipe, run = session.recipe, session.run
         facts = describe(session.device) | {"data": {"fasta": session.store.digest}}
-        with run.hold():
-            run.begin(recipe, facts, restart=restart)
+        ranks = session.ranks
+        with run.hold() if ranks.leads else nullcontext():
+            if ranks.leads:
+                run.begin(recipe, facts, restart=restart)
+            ranks.wait()
             if run.is_done():
                 console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
                 return run.model
             _say_what_is_trained(session)
-            _finish(session, _train(session))
+            ended = _train(session)
+            if ranks.leads:
+                _finish(session, ended)
+            ranks.wait()
         return run.model
 
 
@@ -100,10 +109,15 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     set_threads(recipe.train.threads)
     model, tokenizer = language_model(recipe)
     complete = _complete(recipe, model, place)
-    with open_store(recipe.data.fasta) as store, kernel_backend(recipe.train.backend):
+    with (
+        join_ranks(place) as ranks,
+        open_store(recipe.data.fasta) as store,
+        kernel_backend(recipe.train.backend),
+    ):
+        ranks.split(recipe.train.batch_size)
         splits = cut_genome(store, complete.data)
         run = RunFolder(complete.output)
-        yield Pretraining(complete, run, store, splits, model, tokenizer, place)
+        yield Pretraining(complete, run, store, splits, model, tokenizer, place, ranks)
 
 
 def _complete(
@@ -150,7 +164,7 @@ def _train(session: Pretraining) -> Ended:
     look = read_part(
         session.store, session.splits["valid"].spread(train.eval_windows), recipe.objective
     )
-    rows = _count(session, "look", look)
+    rows = _count(session, "look", look) if session.ranks.leads else {}
     loop = Loop(
         run=session.run,
         model=session.model,
@@ -159,7 +173,7 @@ def _train(session: Pretraining) -> Ended:
         peak=train.learning_rate or 0.0,
         pace=Pace(
             steps=train.steps,
-            batch_size=train.batch_size,
+            batch_size=session.ranks.split(train.batch_size),
             eval_every=train.eval_every,
             save_every=train.save_every,
             seed=train.seed,
@@ -168,6 +182,8 @@ def _train(session: Pretraining) -> Ended:
         length=recipe.data.length,
         label="pretraining",
         collate=LanguageDataset.collate,
+        ranks=session.ranks,
+        count_targets=partial(count_targets, causal=recipe.objective == "causal_lm"),
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
     )
     figures = partial(
@@ -195,6 +211,19 @@ def _examples(session: Pretraining) -> LanguageDataset:
         soft_mask_weight=recipe.data.soft_mask_weight,
         stages=list(_stages(train)),
     )
+
+
+def count_targets(batch: dict[str, torch.Tensor], *, causal: bool) -> torch.Tensor:
+    """Return how much of a batch counts in its loss: its targets, by their weights if any.
+
+    Args:
+        batch: ``labels`` and perhaps ``loss_weights``, (batch, length).
+        causal: Whether each position is predicted from those before it.
+    """
+    first = 1 if causal else 0
+    counted = (batch["labels"][:, first:] != IGNORED).float()
+    weights = batch.get("loss_weights")
+    return (counted if weights is None else counted * weights[:, first:]).sum()
 
 
 def _stages(train: PretrainTrainSection) -> Iterator[tuple[int, int]]:

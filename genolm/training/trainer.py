@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from genolm.training.callbacks import Clock
 from genolm.training.checkpoints import mark_complete
 from genolm.training.guard import Guard
+from genolm.training.ranks import Ranks
 from genolm.training.recipe import TrainSection
 from genolm.training.run_folder import RunFolder
 
@@ -37,6 +38,7 @@ class Examples(Protocol):
 
 
 Collate = Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]]
+CountTargets = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 Evaluate = Callable[[], dict[str, float | None]]
 
 
@@ -46,7 +48,7 @@ class Pace:
 
     Attributes:
         steps: Steps of the optimiser in all.
-        batch_size: Examples in a batch.
+        batch_size: Examples in a batch of one process.
         eval_every: Steps between evaluations.
         save_every: Steps between checkpoints.
         seed: Of the random numbers of the model (dropout).
@@ -101,6 +103,7 @@ def training_arguments(
         remove_unused_columns=False,
         label_names=["labels"],
         report_to="none",
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         log_level="error",
     )
@@ -125,6 +128,8 @@ class RunTrainer(Trainer):
         callbacks: Around each step.
         clock: Does not count evaluations and checkpoints as training.
         guard: Sees the loss of every batch; its state goes into every checkpoint.
+        ranks: Processes that share out every batch.
+        count_targets: How much of a batch counts in its loss; needed with several processes.
         collate: Joins examples to a batch; None stacks them.
     """
 
@@ -139,6 +144,8 @@ class RunTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
         clock: Clock,
         guard: Guard,
+        ranks: Ranks,
+        count_targets: CountTargets | None = None,
         collate: Collate | None = None,
     ) -> None:
         super().__init__(
@@ -155,12 +162,24 @@ class RunTrainer(Trainer):
         self.evaluate_part = evaluate_part
         self.clock = clock
         self.guard = guard
+        self.ranks = ranks
+        self.count_targets = count_targets
 
     def training_step(self, *inputs: Any, **named: Any) -> torch.Tensor:
         """Do one batch, and show the guard its loss."""
         loss: torch.Tensor = super().training_step(*inputs, **named)
         self.guard.see(loss)
         return loss
+
+    def compute_loss(self, *inputs: Any, **named: Any) -> Any:
+        """Weigh this process's mean loss so that the mean over processes is that of all targets."""
+        loss = super().compute_loss(*inputs, **named)
+        if self.ranks.size == 1:
+            return loss
+        assert self.count_targets is not None
+        batch = inputs[1] if len(inputs) > 1 else named["inputs"]
+        ours = self.count_targets(batch)
+        return loss * (ours * self.ranks.size / self.ranks.sum(ours).clamp(min=1e-9))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.examples)
@@ -190,8 +209,11 @@ class RunTrainer(Trainer):
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         with self.clock.pause(), say_what_could_not_be_written(folder):
             super()._save_checkpoint(model, trial)
-            self.guard.save(folder)
-            mark_complete(folder)
+            self.ranks.wait()  # each process writes the state of its own random numbers
+            if self.ranks.leads:
+                self.guard.save(folder)
+                mark_complete(folder)
+            self.ranks.wait()
 
 
 @contextlib.contextmanager

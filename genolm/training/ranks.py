@@ -1,0 +1,113 @@
+"""One training by several processes, as torchrun starts them: each takes its share of every batch.
+
+A step shows the same samples in the same order however many processes there are, and its loss is
+the mean over all of its targets, wherever they are. The first process alone writes, and speaks.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from genolm.console import be_silent
+from genolm.errors import UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a training, as one of them sees them.
+
+    Attributes:
+        rank: Its number, from 0.
+        size: How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum of a value over the processes."""
+        if self.size > 1:
+            value = value.clone()
+            distributed.all_reduce(value)
+        return value
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether it is so in any process."""
+        if self.size == 1:
+            return flag
+        return bool(self.sum(torch.tensor(int(flag), device=_device())) > 0)
+
+    def share(self, value: T) -> T:
+        """Return the value that the first process has."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def split(self, batch_size: int) -> int:
+        """Return how many samples of a batch are this process's.
+
+        Raises:
+            UsageError: They cannot be shared out evenly.
+        """
+        if batch_size % self.size:
+            raise UsageError(
+                f"train.batch_size: {batch_size} windows cannot be shared out over {self.size} "
+                "processes; choose a multiple"
+            )
+        return batch_size // self.size
+
+
+def _device() -> str:
+    return "cuda" if distributed.get_backend() == "nccl" else "cpu"
+
+
+def count_processes() -> int:
+    """Return how many processes torchrun started for this command."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def refuse_ranks(verb: str) -> None:
+    """Refuse to be one of several processes.
+
+    Raises:
+        UsageError: torchrun started more than one.
+    """
+    if count_processes() > 1:
+        raise UsageError(f"{verb} runs in one process; start it without torchrun")
+
+
+@contextmanager
+def join_ranks(device: torch.device) -> Iterator[Ranks]:
+    """Meet the other processes, if there are any, for as long as the block runs."""
+    if count_processes() == 1:
+        yield Ranks()
+        return
+    from accelerate import PartialState
+
+    state = PartialState(cpu=device.type == "cpu")
+    ranks = Ranks(state.process_index, state.num_processes)
+    if not ranks.leads:
+        be_silent()
+    try:
+        yield ranks
+    finally:
+        state.destroy_process_group()
