@@ -1,7 +1,8 @@
 """How well models tell variants apart without having been trained to, beside simple baselines.
 
     export GENOLM_DATA=DIR
-    python benchmarks/variant_quality.py MODEL[:SCORES]... [--cache DIR] [--json OUT]
+    python benchmarks/variant_quality.py MODEL[:SCORES]... [--sets NAME...] [--window N]
+        [--cache DIR] [--json OUT]
 
 Prints a Markdown table for each set (see variant_sets.py): numbers with 95 % intervals of 1,000
 bootstrap draws over distinct elements (MPRA), blocks of 10 kb (1000 Genomes) or genes (ClinVar). A
@@ -25,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from variant_baselines import Score, baselines, learn_tables
 from variant_scoring import Run, score_set
-from variant_sets import VariantSet, X, read_sets
+from variant_sets import NAMES, VariantSet, X, read_sets
 from variant_statistics import (
     REPEATS,
     SEED,
@@ -216,6 +217,7 @@ def main() -> None:
         help="folder or bundled name, and :SCORES if others than --scores are wanted of it",
     )
     parser.add_argument("--scores", default=WANTED, help="names, with commas between them")
+    parser.add_argument("--sets", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--window", type=int, help="bases in all, instead of the model's own")
     parser.add_argument("--cache", type=Path, help="folder that keeps the models' scores")
     parser.add_argument("--json", type=Path, help="write all numbers here too")
@@ -228,7 +230,7 @@ def main() -> None:
     print(f"```\n{json.dumps(facts, indent=1)}\n```")
     tables = learn_tables(data / X)
     results = {}
-    for variants in read_sets(data):
+    for variants in read_sets(data, given.sets):
         scores = [one for run in runs for one in score_set(run, variants)]
         judged = judge(variants, scores + baselines(variants, tables))
         results[variants.name] = report(variants, judged)

@@ -26,6 +26,7 @@ MPRA = "variants/mpra_satmut_kircher"
 THOUSAND = "variants/thousand_genomes_chr20_1-2Mb/common_vs_singleton_snv.tsv.gz"
 CLINVAR = "variants/clinvar_capice_chr20X/variants.vcf.gz"
 
+NAMES = ("mpra", "thousand_genomes", "clinvar")
 SIGNIFICANT = 1e-5
 BLOCK = 10_000  # bases that are resampled together: neighbours share their history
 SAME_ELEMENT = re.compile("SORT1|TERT|ZRS")  # measured several times under names of their own
@@ -73,15 +74,19 @@ class VariantSet:
         return np.stack(found)
 
 
-def read_sets(data: Path) -> Iterator[VariantSet]:
-    """Yield the three sets.
+def read_sets(data: Path, names: Sequence[str] = NAMES) -> Iterator[VariantSet]:
+    """Yield sets.
 
     Args:
         data: What GENOLM_DATA names.
+        names: Of ``NAMES``.
     """
-    yield read_mpra(data / MPRA)
-    yield read_thousand_genomes(data / THOUSAND, {"20": data / CHR20})
-    yield read_clinvar(data / CLINVAR, {"20": data / CHR20, "X": data / X})
+    if "mpra" in names:
+        yield read_mpra(data / MPRA)
+    if "thousand_genomes" in names:
+        yield read_thousand_genomes(data / THOUSAND, {"20": data / CHR20})
+    if "clinvar" in names:
+        yield read_clinvar(data / CLINVAR, {"20": data / CHR20, "X": data / X})
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -239,6 +239,7 @@ def test_a_model_stands_beside_its_baselines_and_is_scored_once(run, model_folde
     again, logged, same = run(*arguments)
     assert (again, same) == (printed, found)
     assert "windows" not in logged
+    assert list(run(*arguments, "--sets", "clinvar")[2]["sets"]) == ["clinvar"]
 
 
 def test_scores_are_those_of_genolm_score(modules, data, model_folder):
