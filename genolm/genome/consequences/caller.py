@@ -7,13 +7,16 @@ insertion into a repeat is not moved along it.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
+from genolm.genome.compression import source_name
 from genolm.genome.consequences.annotation import read_transcripts
 from genolm.genome.consequences.coding import CodingSequence
-from genolm.genome.consequences.codons import STANDARD
+from genolm.genome.consequences.codons import STANDARD, STOP
 from genolm.genome.consequences.index import TranscriptIndex
 from genolm.genome.consequences.terms import (
     CODING_SEQUENCE,
@@ -35,6 +38,8 @@ SITE: Final = 2  # bases of an intron that are its splice site
 REGION_IN_INTRON: Final = 8
 REGION_IN_EXON: Final = 3
 BASES_KEPT: Final = 1 << 25  # of coding sequences
+CHECKED: Final = 200  # coding sequences looked at to see whether the annotation fits
+FEWEST: Final = 20
 
 
 class Consequence(NamedTuple):
@@ -78,6 +83,7 @@ class ConsequenceCaller:
         self._fasta = fasta
         self._sequences: OrderedDict[Coding, CodingSequence] = OrderedDict()
         self._bases_kept = 0
+        self._check(source_name(annotation), found.transcripts)
 
     def call(self, contig: str, start: int, ref: str, alt: str) -> Consequence:
         """Return the consequence of one allele.
@@ -103,6 +109,18 @@ class ConsequenceCaller:
             if effect == worst and transcript.gene:
                 genes[transcript.gene] = None
         return Consequence(ORDER[worst], tuple(genes))
+
+    def _check(self, name: str, transcripts: Mapping[str, Sequence[Transcript]]) -> None:
+        """Refuse an annotation by which most proteins have stops inside."""
+        codings = [t.coding for some in transcripts.values() for t in some if t.coding is not None]
+        chosen = codings[:: max(1, len(codings) // CHECKED)]
+        proteins = [self._sequence(coding).protein() for coding in chosen]
+        broken = sum(STOP in protein[:-1] for protein in proteins)
+        if len(chosen) >= FEWEST and 2 * broken > len(chosen):
+            raise InputError(
+                f"{name}: {broken} of {len(chosen)} coding sequences looked at have stop codons"
+                f" inside in {self._fasta.name} (another genome build, or another genetic code?)"
+            )
 
     def _effect(self, transcript: Transcript, start: int, end: int, alt: str) -> int:
         splice = splice_effect(transcript.bounds, start, end, reverse=transcript.reverse)

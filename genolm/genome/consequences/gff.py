@@ -21,7 +21,7 @@ _EXONS: Final = re.compile(r"(noncoding_|pseudogenic_|coding_)?exon", re.IGNOREC
 _REGIONS: Final = re.compile(r"((five|three)_prime_)?(coding_exon_)?UTR|[53]'?_?UTR", re.IGNORECASE)
 _NODES: Final = re.compile(r".*(gene|gene_segment|transcript|RNA)", re.IGNORECASE)
 _GENES: Final = re.compile(r".*gene", re.IGNORECASE)
-_GTF: Final = re.compile(r'\s*[A-Za-z_]+ +("|[0-9])')
+_GTF: Final = re.compile(r"\s*\w+\s+[^\s=]")
 _NAMES: Final = ("gene_name", "gene", "Name", "locus_tag", "gene_id", "ID")
 _PATTERNS: Final[dict[str, re.Pattern[str]]] = {}
 

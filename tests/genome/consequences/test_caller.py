@@ -235,8 +235,8 @@ def test_memory_is_bounded_and_numbers_do_not_depend_on_it(caller_of, monkeypatc
 
     text = rows(reverse=False)
     two = text + text.replace("1\tt", "2\tt").partition("\n")[2]
-    caller = caller_of({"1": BASES, "2": BASES}, two)
     monkeypatch.setattr(module, "BASES_KEPT", 1)
+    caller = caller_of({"1": BASES, "2": BASES}, two)
     for _ in range(3):
         for contig in ("1", "2"):
             assert caller.call(contig, 17, "A", "T").term == "stop_gained"

@@ -262,3 +262,23 @@ def test_contigs_that_the_genome_lacks_are_left_out_and_named(caller_of, tmp_pat
         ConsequenceCaller(tmp_path / "none.gff", Fasta(tmp_path / "g.fa"))
     with pytest.raises(UsageError, match="--genetic-code 99: choose one of 1, 2, 3"):
         caller_of({"1": BASES}, gff3(False), code=99)
+
+
+def test_an_annotation_of_another_build_is_refused(caller_of):
+    gene = "ATGCTAGCATACGTATAA"
+    row = "1\tt\tCDS\t{}\t{}\t.\t+\t0\tID=c{}\n".format
+    spans = [(1 + 18 * n, 18 + 18 * n, n) for n in range(30)]
+    moved = [(a + 4, b + 4, n) for a, b, n in spans]
+    contigs = {"1": gene * 30 + "ACGT"}
+    caller = caller_of(contigs, "##gff-version 3\n" + "".join(row(*one) for one in spans))
+    assert caller.num_transcripts == 30
+    with pytest.raises(InputError, match=r"30 of 30 coding sequences looked at .*another genome"):
+        caller_of(contigs, "##gff-version 3\n" + "".join(row(*one) for one in moved))
+    few = "##gff-version 3\n" + "".join(row(*one) for one in moved[:19])
+    assert caller_of(contigs, few).num_transcripts == 19
+
+
+def test_gtf_without_quotes(caller_of):
+    text = gtf(False).replace('"', "")
+    caller = caller_of({"1": BASES}, text, name="a.gtf")
+    assert caller.call("1", 17, "A", "T") == ("stop_gained", ("abc%3B1",))
