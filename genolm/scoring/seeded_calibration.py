@@ -2,13 +2,12 @@
 
 On some sites of the genome, a function of nothing but a seed, the exact scores are computed first.
 Then the distance from tile to tile is halved until the tiles alone, run in full, come near enough
-to them; then the radius of the segments is doubled until they come near enough to the tiles. Near
+to them; then the radius of the segments is raised until they come near enough to the tiles. Near
 enough is a quarter of the largest error that is aimed at. What both together are off by is kept
 with the two numbers, and stands in every output.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -171,6 +170,14 @@ def _steps(window: int) -> Iterator[int]:
         step //= 2
 
 
+def _radii(window: int) -> Iterator[int]:
+    radius = SMALLEST_RADIUS
+    while 2 * radius < window:
+        yield radius
+        yield radius + radius // 2
+        radius *= 2
+
+
 def _largest_step(
     score: Score, window: int, edits: Sequence[Edit], exact: NDArray[np.float64]
 ) -> tuple[int, NDArray[np.float64]] | None:
@@ -184,9 +191,10 @@ def _largest_step(
 def _smallest_radius(
     score: Score, window: int, edits: Sequence[Edit], step: int, wanted: NDArray[np.float64]
 ) -> Tiling | None:
-    tiling = Tiling(window, step, SMALLEST_RADIUS)
-    while 2 * tiling.radius + tiling.stride < window:
+    for radius in _radii(window):
+        tiling = Tiling(window, step, radius)
+        if 2 * radius + tiling.stride >= window:
+            break
         if _is_close(score, tiling, edits, wanted) is not None:
             return tiling
-        tiling = replace(tiling, radius=2 * tiling.radius)
     return None
