@@ -24,6 +24,12 @@ class DamagedInputError(InputError):
 class GunzipStream(io.RawIOBase):
     """The decompressed bytes of a gzip or bgzip stream.
 
+    Args:
+        compressed: Where the bytes come from; closed with this stream.
+        source: How messages call it.
+        bgzip: Whether the end marker of bgzip has to come.
+        keep_members: Whether to note where members begin, which takes memory for every block.
+
     Attributes:
         members: Where each gzip member (each bgzip block) begins: (compressed, decompressed)
             offset in bytes. The numbers that a .gzi index holds.
@@ -34,12 +40,15 @@ class GunzipStream(io.RawIOBase):
             corrupt, end inside a member, or lack the end marker of bgzip.
     """
 
-    def __init__(self, compressed: BinaryIO, source: str, *, bgzip: bool) -> None:
+    def __init__(
+        self, compressed: BinaryIO, source: str, *, bgzip: bool, keep_members: bool = True
+    ) -> None:
         self.members: list[tuple[int, int]] = []
         self.size = 0
         self._compressed = compressed
         self._source = source
         self._bgzip = bgzip
+        self._keep_members = keep_members
         self._inside = False
         self._input = b""
         self._output = memoryview(b"")
@@ -84,7 +93,8 @@ class GunzipStream(io.RawIOBase):
                 return
             self._decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
             self._inside = True
-            self.members.append((self._read - len(self._input), self.size))
+            if self._keep_members:
+                self.members.append((self._read - len(self._input), self.size))
         try:
             output = self._decoder.decompress(self._input)
         except zlib.error as error:
@@ -160,5 +170,6 @@ def open_decompressed(path: str | Path) -> io.BufferedReader:
     compression = compression_of(head)
     if compression == "plain":
         return whole
-    stream = GunzipStream(whole, source_name(path), bgzip=compression == "bgzip")
+    is_bgzip = compression == "bgzip"
+    stream = GunzipStream(whole, source_name(path), bgzip=is_bgzip, keep_members=False)
     return io.BufferedReader(stream, _BUFFER)

@@ -87,3 +87,11 @@ def test_missing_files_and_folders_are_wrong_usage(tmp_path):
         open_decompressed(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="is a folder"):
         open_decompressed(tmp_path)
+
+
+def test_reading_a_file_keeps_nothing_for_its_blocks(write):
+    data = bytes(range(256)) * 2000
+    with open_decompressed(write("x", data, "bgzip")) as stream:
+        assert stream.read() == data
+        assert stream.raw.size == len(data)
+        assert stream.raw.members == []
