@@ -1,5 +1,6 @@
 """``genolm saturate``: a region in, the score of its every SNV out."""
 
+import os
 import shlex
 import sys
 from typing import Annotated
@@ -105,7 +106,8 @@ def saturate(
     (natural log, negative = the model finds ALT less likely). Bases other than A, C, G, T have no
     SNVs and are counted as skipped. An .npz holds scores (sites, 4) in the order A, C, G, T with
     nan at the reference base, ref, positions (0-based), and chrom, start, end of each interval.
-    A run that was stopped leaves .OUT.genolm-journal, from which the same command goes on.
+    A run that was stopped leaves .OUT.genolm-journal, from which the same command goes on;
+    torchrun divides the work as it does for `genolm score`.
 
     Example: `genolm saturate chr20:1,000-2,000 -r genome.fa -m runs/yeast/model -o snvs.vcf.gz
     --plot snvs.png`
@@ -114,6 +116,7 @@ def saturate(
     wanted = [name.strip() for name in scores.split(",") if name.strip()]
 
     with ending_on_sigterm() as ending:  # also while torch is imported, which takes seconds
+        from genolm.scoring.ranks import joined_team
         from genolm.scoring.runtime import Runtime
         from genolm.scoring.saturate_file import SaturationJob, saturate_file
 
@@ -133,5 +136,6 @@ def saturate(
             runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
             command=shlex.join(["genolm", *sys.argv[1:]]),
         )
-        say(saturate_file(job).line())
+        with joined_team(os.environ, device, source=region, output=output) as team:
+            say(saturate_file(job, team).line())
     return ending.code

@@ -224,6 +224,8 @@ def score(
             runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
             command=shlex.join(["genolm", *sys.argv[1:]]),
         )
-        with joined_team(os.environ, job) as team:
+        with joined_team(
+            os.environ, device, source=job.vcf, output=job.output, divided=job.shard[1] > 1
+        ) as team:
             say(score_file(job, team).line())
     return ending.code

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from genolm.errors import InputError, UsageError
 from genolm.scoring.edits import Edit
 from genolm.scoring.journal import Journal
 from genolm.scoring.scorer import Columns, Compute, VariantScorer
-
-if TYPE_CHECKING:
-    from genolm.scoring.score_file import ScoringJob
 
 T = TypeVar("T")
 
@@ -188,17 +185,27 @@ def is_one_of_several(environment: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def joined_team(environment: MutableMapping[str, str], job: "ScoringJob") -> Iterator[Team | None]:
+def joined_team(
+    environment: MutableMapping[str, str],
+    device: str,
+    *,
+    source: str,
+    output: str,
+    divided: bool = False,
+) -> Iterator[Team | None]:
     """Meet the processes that torchrun started with this one; None where it is alone.
 
     Each takes a GPU for itself where there are several, and all but the first are silent.
 
     Args:
         environment: What torchrun has set; CUDA_VISIBLE_DEVICES is changed.
-        job: What they are to score together.
+        device: What ``--device`` says.
+        source: What they read, each by itself.
+        output: What they make together.
+        divided: Whether the work is a shard already.
 
     Raises:
-        UsageError: The job cannot be divided.
+        UsageError: The work cannot be divided.
     """
     if not is_one_of_several(environment):
         yield None
@@ -212,18 +219,18 @@ def joined_team(environment: MutableMapping[str, str], job: "ScoringJob") -> Ite
     if not team.leads:
         be_silent()
     with team.failing_together():
-        _check(job)
-        if job.runtime.device != "cpu":
+        _check(source, output, divided=divided)
+        if device != "cpu":
             take_gpu(environment, int(environment.get("LOCAL_RANK", rank)))
         yield team
 
 
-def _check(job: "ScoringJob") -> None:
-    if job.shard[1] > 1:
+def _check(source: str, output: str, *, divided: bool) -> None:
+    if divided:
         raise UsageError("--shard: the processes that torchrun starts divide the work themselves")
-    if job.vcf == "-":
+    if source == "-":
         raise UsageError("standard input cannot be read by several processes: name a file")
-    if job.output == "-":
+    if output == "-":
         raise UsageError("several processes need an output file: name it with --output (-o)")
 
 

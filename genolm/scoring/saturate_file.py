@@ -1,5 +1,6 @@
 """Saturate regions of a genome: a FASTA and a region in, a file of scores out."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -12,9 +13,10 @@ from genolm.scoring.calibrator import apply_calibration
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.identity import identity_of
-from genolm.scoring.journal import resumed
+from genolm.scoring.journal import Journal, resumed
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.percentiles import percentile_fields
+from genolm.scoring.ranks import Team
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
 from genolm.scoring.saturate_output import (
@@ -68,8 +70,15 @@ class SaturationJob:
     command: str = "genolm.scoring.saturate_file"
 
 
-def saturate_file(job: SaturationJob) -> Summary:
+def saturate_file(job: SaturationJob, team: Team | None = None) -> Summary:
     """Score every SNV of the regions and write them out, whole or not at all.
+
+    Args:
+        job: What to score, and how.
+        team: The processes that share the work, of which this is one; None where it is alone.
+
+    Returns:
+        What it came to; of a process that does not write the output, nothing.
 
     Raises:
         UsageError: An option or a region, or a file that is not there.
@@ -114,10 +123,43 @@ def saturate_file(job: SaturationJob) -> Summary:
         identity = identity_of(
             provenance, fasta, scorer.window, job.scores, job.runtime, {"region": job.region}
         )
-        with resumed(job.output, identity, scorer, restart=job.restart) as journal:
+        part = team.part if team else ""
+        with resumed(job.output, identity, scorer, restart=job.restart, part=part) as journal:
+            if team is not None:
+                return _run_together(team, job, fasta, scorer, heading, journal)
             summary = _run(job, regions, scorer, heading)
             summary.known = journal.recalled
         _report_contigs(regions, fasta)
+    return summary
+
+
+def _run_together(
+    team: Team,
+    job: SaturationJob,
+    fasta: Fasta,
+    scorer: SiteScorer,
+    heading: Heading,
+    journal: Journal,
+) -> Summary:
+    started = time.monotonic()
+
+    def compute() -> None:
+        with (
+            open_regions(job.region, fasta, job.annotation) as regions,
+            meter("scoring", "SNVs") as shown,
+        ):
+            for _ in scorer.saturate(regions.intervals, shown.advance):
+                pass
+
+    def write() -> Summary:
+        with open_regions(job.region, fasta, job.annotation) as regions:
+            written = _run(job, regions, scorer, heading)
+            _report_contigs(regions, fasta)
+        return written
+
+    summary = team.score(scorer, journal, compute, write) or Summary()
+    summary.known = team.known() if team.leads else 0
+    summary.seconds = time.monotonic() - started
     return summary
 
 

@@ -1,5 +1,6 @@
 """A small genome and small models with random weights, in float64 so that laws hold tightly."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,7 @@ class Calls:
 
     def __init__(self):
         self.edits, self.stop, self.how = [], None, None
+        self._lock = threading.Lock()
 
     def stop_at(self, number, how=None):
         self.edits, self.stop, self.how = [], number, how or self._raise
@@ -195,9 +197,10 @@ class Calls:
         return len(self.edits)
 
     def see(self, edits):
-        if len(self.edits) == self.stop:
-            self.how()
-        self.edits.append(list(edits))
+        with self._lock:  # of processes that are threads
+            if len(self.edits) == self.stop:
+                self.how()
+            self.edits.append(list(edits))
 
 
 @pytest.fixture

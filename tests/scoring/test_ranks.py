@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ import torch.distributed as distributed
 from genolm.errors import InputError, UsageError
 from genolm.scoring import ranks
 from genolm.scoring.ranks import Team, is_one_of_several, joined_team, take_gpu
+from genolm.scoring.runtime import Runtime
+from genolm.scoring.saturate_file import SaturationJob, saturate_file
 from genolm.scoring.score_file import score_file
 
 SLICES = 9
@@ -31,7 +32,7 @@ def together(monkeypatch):
     """Score a job in a team whose processes are threads here; their summaries or errors."""
     monkeypatch.setattr(ranks, "POLL_SECONDS", 0.01)
 
-    def run(job, size):
+    def run(job, size, work=score_file):
         store = distributed.HashStore()
         ends = [None] * size
 
@@ -39,7 +40,7 @@ def together(monkeypatch):
             team = Team(rank, size, store)
             try:
                 with team.failing_together():
-                    ends[rank] = score_file(job, team)
+                    ends[rank] = work(job, team)
             except Exception as error:
                 ends[rank] = error
 
@@ -89,8 +90,7 @@ def test_a_process_that_fails_ends_all_and_the_first_says_which(
     calls.see = columns
     calls.stop_at(None)
     first, _ = together(one, 2)
-    assert 0 < first.known < 60
-    assert calls.count() < SLICES
+    assert first.known + sum(map(len, calls.edits)) == 60
     assert Path(one.output).read_bytes() == expected
     assert names_in(tmp_path) == ["in.vcf", "out.vcf"]
 
@@ -111,30 +111,47 @@ def test_what_each_process_knew_is_not_computed_again(resumable, whole, calls, t
     assert Path(one.output).read_bytes() == expected
 
 
+def test_saturation_is_divided_too(resumable, calls, together, tmp_path, fasta_path, model_folders):
+    one = SaturationJob(
+        region="chr2:1-60",
+        reference=str(fasta_path),
+        model=str(model_folders / "ps"),
+        output=str(tmp_path / "o.tsv"),
+        runtime=Runtime("cpu", threads=1, batch_size=1),
+    )
+    alone = saturate_file(one)
+    expected = Path(one.output).read_bytes()
+    passes = calls.count()
+    calls.stop_at(None)
+    first, second = together(one, 2, saturate_file)
+    assert Path(one.output).read_bytes() == expected
+    assert calls.count() == passes > 1
+    assert (first.sites, first.snvs, second.snvs) == (alone.sites, alone.snvs, 0)
+    assert names_in(tmp_path) == ["o.tsv"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shard": (0, 2)}, "--shard: the processes that torchrun starts divide the work"),
-        ({"vcf": "-"}, "standard input cannot be read by several processes"),
+        ({"divided": True}, "--shard: the processes that torchrun starts divide the work"),
+        ({"source": "-"}, "standard input cannot be read by several processes"),
         ({"output": "-"}, "several processes need an output file"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(resumable, change, message, monkeypatch):
+def test_what_cannot_be_divided_is_refused(change, message, monkeypatch):
     store = distributed.HashStore()
     monkeypatch.setattr(distributed, "rendezvous", lambda url, timeout: iter([(store, 0, 2)]))
-    with (
-        pytest.raises(UsageError, match=message),
-        joined_team(ENVIRONMENT, replace(resumable(), **change)),
-    ):
+    given = {"source": "in.vcf", "output": "o.vcf", **change}
+    with pytest.raises(UsageError, match=message), joined_team(ENVIRONMENT, "cpu", **given):
         pass
     assert store.get("failed").startswith(b"usage process 0 of 2: ")
 
 
-def test_a_process_alone_is_no_team(resumable):
+def test_a_process_alone_is_no_team():
     assert is_one_of_several(ENVIRONMENT)
     assert not is_one_of_several({**ENVIRONMENT, "WORLD_SIZE": "1"})
     assert not is_one_of_several({"RANK": "0", "WORLD_SIZE": "2"})
-    with joined_team({}, resumable()) as team:
+    with joined_team({}, "cpu", source="-", output="-") as team:
         assert team is None
 
 
