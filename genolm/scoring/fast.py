@@ -29,7 +29,8 @@ def make_fast(task: str, parts: FastParts) -> FastMode:
         UsageError: There is none for such a model.
     """
     if task not in FAST_MODES:
-        raise UsageError(f"--fast: a {task} model has no fast mode; leave --fast out")
+        hint = ", or rank by --scores screen" if task == "causal_lm" else ""
+        raise UsageError(f"--fast: a {task} model has no fast mode; leave --fast out{hint}")
     return FAST_MODES[task](parts)
 
 

@@ -114,7 +114,8 @@ class TailRunner:
 
     def run(self, tiles: Sequence[ChangedTile]) -> list[NDArray[np.float64]]:
         """Return, for each tile, log p(changed) - log p(unchanged) of its changes (changes,)."""
-        found = self._batches.run(self._run, tiles, self._sizes.window)
+        # Small batches, so that every thread has one: most of the work are the changes of each.
+        found = self._batches.run(self._run, tiles, 2 * self._sizes.window)
         return [ratios for some in found for ratios in some]
 
     def _run(self, tiles: Sequence[ChangedTile]) -> list[NDArray[np.float64]]:

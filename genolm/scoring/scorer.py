@@ -26,7 +26,7 @@ from genolm.scoring.masked import MaskedRatios
 from genolm.scoring.percentiles import Percentiles
 from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.prefix import causal_runner
-from genolm.scoring.screen import ScreenRatios
+from genolm.scoring.screen import SCREENED_AT_ONCE, ScreenRatios
 from genolm.scoring.tokenizer_check import check_vocabulary
 from genolm.scoring.wild_type import WildTypeRatios
 from genolm.scoring.windows import GenomeWindows
@@ -198,7 +198,7 @@ class VariantScorer:
         )
 
     def _screen(self) -> ScoreFunction:
-        self.at_once = max(self.at_once, ALLELES_AT_ONCE)
+        self.at_once = max(self.at_once, SCREENED_AT_ONCE)
         return ScreenRatios(self._model, self.genome, self.window, batch_size=self._batch_size)
 
     def _distances(self) -> ScoreFunction:

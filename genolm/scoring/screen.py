@@ -27,6 +27,8 @@ from genolm.tokenization.complement import reverse_complement_ids
 
 EXACT: Final = 16  # positions read exactly, and from one memory that is kept to the next
 
+SCREENED_AT_ONCE: Final = 1 << 13  # alleles: some dozens of tiles where every base has three
+
 Place = tuple[str, int]  # contig and start of a tile
 
 
@@ -74,10 +76,10 @@ class TiledTails:
             places[self.place(edit)].append(number)
         tiles = [_Tile.of(self._genome, self._sizes, edits, *one) for one in places.items()]
         found = np.zeros((len(edits), 2))
-        for strand in (0, 1):
-            ratios = self._runner.run([tile.strands[strand] for tile in tiles])
-            for tile, own in zip(tiles, ratios, strict=True):
-                found[tile.numbers, strand] = own
+        ratios = iter(self._runner.run([one for tile in tiles for one in tile.strands]))
+        for tile in tiles:
+            for strand in (0, 1):
+                found[tile.numbers, strand] = next(ratios)
         return found
 
 
