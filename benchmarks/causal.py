@@ -13,7 +13,7 @@ Contestants take turns, so that a busy machine slows both alike: trust the ratio
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def snvs(genome: GenomeWindows, contig: str, start: int) -> list[Edit]:
 
 
 def take_turns(
-    contestants: dict[str, Ratios], edits: Sequence[Edit], at_once: int
+    contestants: Mapping[str, Ratios], edits: Sequence[Edit], at_once: int
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
     """Return the seconds and the ratios (edits, 2) of each."""
     seconds = dict.fromkeys(contestants, 0.0)
@@ -68,7 +68,10 @@ def compare_prefix(
     model: CausalLanguageModel, genome: GenomeWindows, window: int, edits: Sequence[Edit]
 ) -> None:
     """Print the rates of whole windows and of shared beginnings."""
-    runners = {"whole windows": ModelRunner(model), "shared": PrefixRunner(model)}
+    runners: dict[str, ModelRunner] = {
+        "whole windows": ModelRunner(model),
+        "shared": PrefixRunner(model),
+    }
     contestants = {n: CausalRatios(one, genome, window).ratios for n, one in runners.items()}
     at_once = 3 * runners["shared"].batches.at_once(window)
     seconds, found = take_turns(contestants, edits, at_once)
@@ -80,7 +83,7 @@ def compare_prefix(
 
 
 def compare_first_order(
-    exact: Ratios, contestants: dict[str, Ratios], edits: Sequence[Edit]
+    exact: Ratios, contestants: Mapping[str, Ratios], edits: Sequence[Edit]
 ) -> None:
     """Print rates and errors of first-order scores against the exact ones."""
     seconds, found = take_turns({"exact": exact, **contestants}, edits, len(edits))
@@ -115,7 +118,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     model, _ = genolm.load(given.model)
     assert isinstance(model, CausalLanguageModel)
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]  # transformers' own
     genome = GenomeWindows(Fasta(given.fasta))
     edits = _choose(given.part, genome, given.number)
     if given.part in ("prefix", "saturate"):

@@ -3,9 +3,9 @@
 Only a few positions from a substitution on are read exactly, the rest is estimated to first order
 (see ``genolm.scoring.first_order``). Sites share tiles that begin at fixed places of the genome,
 where a site has three eighths of a window on either side at least: numbers depend on the genome
-alone, and where a contig ends there is N. It ranks variants; it does not measure
-them: ``benchmarks/causal.py screen`` prints how near it comes.
-Insertions, deletions and long substitutions are scored exactly.
+alone, and where a contig ends there is N. It ranks variants; it does not measure them:
+``benchmarks/causal.py screen`` prints how near it comes. Insertions, deletions and long
+substitutions are scored exactly.
 """
 
 from collections import defaultdict
