@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from genolm.cli import options
 from genolm.console import say, set_verbosity
 
 
@@ -35,7 +36,7 @@ def convert(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the folder if there is one.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    quiet: options.Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every tensor.")] = False,
 ) -> None:
     """Convert a published or original checkpoint of HyenaDNA or Caduceus.

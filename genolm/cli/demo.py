@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genolm.cli import options
+
 if TYPE_CHECKING:
     from genolm.demo.run import Row
 
@@ -31,7 +33,7 @@ def demo(
         bool, typer.Option("--restart", help="Repeat the steps that are already done.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Run the whole job on bundled DNA, without a network, in under two minutes.
 

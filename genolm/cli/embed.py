@@ -4,7 +4,7 @@ from typing import Annotated, cast
 
 import typer
 
-from genolm.cli.model_option import MODEL_OPTION
+from genolm.cli import options
 from genolm.cli.score import parse_batch_size
 from genolm.console import say, set_verbosity
 from genolm.errors import UsageError
@@ -20,7 +20,7 @@ def embed(
             " with chrom, pos, ref and alt, chr20:1024:A>C.",
         ),
     ],
-    model: Annotated[str, MODEL_OPTION],
+    model: options.Model,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="OUT of OUT.npy (the array) and OUT.parquet (rows)."),
@@ -65,16 +65,12 @@ def embed(
         ),
     ] = False,
     batch_size: Annotated[str, typer.Option(help="Sequences a batch, or auto.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
-    ] = "float32",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
     seed: Annotated[int, typer.Option(help="Embedding draws nothing; kept for scripts.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Embed sequences or variants: the hidden states of a model, averaged.
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli import options
 from genolm.cli.termination import ending_on_sigterm
 
 
@@ -20,12 +21,12 @@ def finetune(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew, whatever the output folder holds.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: options.Device = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads, as train.threads.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: options.Verbose = False,
 ) -> int:
     """Train a classifier or regressor on labelled sequences.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli import options
 from genolm.cli.termination import ending_on_sigterm
 from genolm.console import say, set_verbosity
 
@@ -23,7 +24,7 @@ def merge(
             help=".vcf, .vcf.gz (with index), .bcf, .tsv, .csv or .parquet, as the parts are.",
         ),
     ],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    quiet: options.Quiet = False,
 ) -> int:
     """Join the outputs of `genolm score --shard`, with every record once and in the input's order.
 

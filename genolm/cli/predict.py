@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from genolm.cli import options
 from genolm.cli.score import parse_batch_size
 from genolm.console import say, set_verbosity
 
@@ -28,16 +29,12 @@ def predict(
         str, typer.Option("--sequence", help="The column of a table that holds the bases.")
     ] = "sequence",
     batch_size: Annotated[str, typer.Option(help="Sequences a batch, or auto.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
-    ] = "float32",
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
     seed: Annotated[int, typer.Option(help="Predicting draws nothing; kept for scripts.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Predict labels of sequences with a fine-tuned model.
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from genolm.cli.fast_option import FAST_OPTION
-from genolm.cli.model_option import MODEL_OPTION
+from genolm.cli import options
 from genolm.cli.termination import ending_on_sigterm
 from genolm.console import say, set_verbosity
 from genolm.errors import UsageError
@@ -68,10 +67,8 @@ def score(
         ),
     ] = None,
     *,
-    reference: Annotated[
-        str, typer.Option("--reference", "-r", "-R", help="FASTA, plain or bgzipped.")
-    ],
-    model: Annotated[str, MODEL_OPTION],
+    reference: options.Genome,
+    model: options.Model,
     output: Annotated[
         str | None,
         typer.Option(
@@ -103,39 +100,14 @@ def score(
             show_default="the final normed states",
         ),
     ] = None,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BACKGROUND",
-            help="Add percentiles (GENOLM_LLR_PCT, ...) among background SNVs of the same"
-            " trinucleotide change: random (9,600 drawn from the genome, equally many of every"
-            " change), random:N, a VCF, BCF or table of variants, or a kept calibration. Kept"
-            " beside the model, or in the user's cache, and used again.",
-            show_default="no percentiles",
-        ),
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            help="Bases in all.",
-            show_default="the length the model was trained on, else 1024 or the model's maximum",
-        ),
-    ] = None,
-    distance: Annotated[
-        int | None,
-        typer.Option("--distance", "-D", help="Bases on either side: a window of 2N + 1."),
-    ] = None,
+    calibrate: options.Calibrate = None,
+    window: options.Window = None,
+    distance: options.Distance = None,
     batch_size: Annotated[str, typer.Option(help="Windows a batch, or auto.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    dtype: Annotated[
-        str, typer.Option(help="Of the linear layers: float32, bfloat16 or float16.")
-    ] = "float32",
-    seed: Annotated[
-        int, typer.Option(help="Of the SNVs that --calibrate random draws; scoring draws nothing.")
-    ] = 1,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="torch's choice")
-    ] = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
+    seed: options.CalibrationSeed = 1,
+    threads: options.Threads = None,
     regions: Annotated[
         str | None,
         typer.Option(
@@ -154,14 +126,8 @@ def score(
             " `genolm merge` joins the outputs.",
         ),
     ] = "0/1",
-    fast: Annotated[bool, FAST_OPTION] = False,
-    restart: Annotated[
-        bool,
-        typer.Option(
-            "--restart",
-            help="Compute all anew, also what an interrupted run left beside the output.",
-        ),
-    ] = False,
+    fast: options.Fast = False,
+    restart: options.RestartScoring = False,
     annotation: Annotated[
         str | None,
         typer.Option(
@@ -176,8 +142,8 @@ def score(
             " their own."
         ),
     ] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> int:
     """Score variants by how much less (or more) likely a model finds ALT than REF.
 
