@@ -44,7 +44,11 @@ def saturate(
         typer.Option(help="Draw a heat map under a track of letters too: .png or .svg."),
     ] = None,
     scores: Annotated[
-        str, typer.Option(help="Comma-separated: llr, llr_strands (each strand by itself).")
+        str,
+        typer.Option(
+            help="Comma-separated: llr, llr_strands (each strand by itself), screen (a first-order"
+            " approximation of llr for ranking, causal Mamba only)."
+        ),
     ] = "llr",
     bedgraph_value: Annotated[
         str,

@@ -22,11 +22,12 @@ from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
 from genolm.scoring.edits import Edit
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.fields import Result, ScoreField
+from genolm.scoring.fields import SCREEN, Result, ScoreField
 from genolm.scoring.scorer import VariantScorer
 from genolm.tokenization.encode import decode
 
-SCORE_NAMES: Final = ("llr", "llr_strands")
+RATIO_NAMES: Final = ("llr", "llr_strands")
+SCORE_NAMES: Final = (*RATIO_NAMES, SCREEN)
 BASES: Final = "ACGT"
 SNVS_A_SITE: Final = len(BASES) - 1
 
@@ -100,6 +101,7 @@ class SiteScorer(VariantScorer):
         model: A causal or masked language model; it is put into evaluation mode.
         tokenizer: The model's tokenizer.
         fasta: An open FASTA.
+        scores: Names from ``SCORE_NAMES``.
         window: Bases in all; None for the model's own.
         batch_size: Windows a batch, or "auto".
         fast: Where the calibrations of fast modes are kept; None for the exact scores.
@@ -115,6 +117,7 @@ class SiteScorer(VariantScorer):
         tokenizer: PreTrainedTokenizerBase,
         fasta: Fasta,
         *,
+        scores: Sequence[str] = RATIO_NAMES,
         window: int | None = None,
         batch_size: BatchSize = "auto",
         fast: FastStore | None = None,
@@ -123,7 +126,7 @@ class SiteScorer(VariantScorer):
             model,
             tokenizer,
             fasta,
-            scores=SCORE_NAMES,
+            scores=scores,
             window=window,
             batch_size=batch_size,
             fast=fast,

@@ -18,7 +18,7 @@ from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.percentiles import percentile_fields
 from genolm.scoring.ranks import Team
 from genolm.scoring.runtime import Runtime
-from genolm.scoring.saturate import SNVS_A_SITE, SiteScorer, Summary
+from genolm.scoring.saturate import RATIO_NAMES, SNVS_A_SITE, SiteScorer, Summary
 from genolm.scoring.saturate_output import (
     Heading,
     SiteValue,
@@ -41,7 +41,7 @@ class SaturationJob:
         reference: FASTA.
         model: A bundled name, a folder or a hub id.
         output: Its name tells the format; "-" is TSV on standard output.
-        scores: "llr", "llr_strands" or both.
+        scores: Names from ``saturate.SCORE_NAMES``.
         window: Bases in all; None for the model's own.
         site_value: What a bedGraph or BigWig holds: "mean" of the absolute scores of a site,
             or "min".
@@ -101,6 +101,7 @@ def saturate_file(job: SaturationJob, team: Team | None = None) -> Summary:
             model,
             tokenizer,
             fasta,
+            scores=_computed(job.scores),
             window=job.window,
             batch_size=job.runtime.batch_size,
             fast=store if job.fast else None,
@@ -131,6 +132,12 @@ def saturate_file(job: SaturationJob, team: Team | None = None) -> Summary:
             summary.known = journal.recalled
         _report_contigs(regions, fasta)
     return summary
+
+
+def _computed(scores: Sequence[str]) -> list[str]:
+    """What is asked for, and all kinds of ratio where one is: they come out of the same passes."""
+    ratios = RATIO_NAMES if set(scores) & set(RATIO_NAMES) else ()
+    return list(dict.fromkeys((*ratios, *scores)))
 
 
 def _run_together(
@@ -167,7 +174,7 @@ def _run(job: SaturationJob, regions: Regions, scorer: SiteScorer, heading: Head
     total = None if regions.bases is None else SNVS_A_SITE * regions.bases
     title = f"{job.region}, {heading.provenance.model}"
     with (
-        open_plot(job.plot, title) as draw,
+        open_plot(job.plot, title, heading.drawn) as draw,
         open_saturation(job.output, heading) as write,
         meter("scoring", "SNVs", total) as shown,
     ):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genolm.atomic import replace_when_done
 from genolm.errors import UsageError
 from genolm.genome.vcf import VcfRecord, pos_from_start
-from genolm.scoring.fields import PREFIX, SCORES, ScoreField, fields_of, format_score
+from genolm.scoring.fields import PREFIX, SCORES, SCREEN, ScoreField, fields_of, format_score
 from genolm.scoring.percentiles import SUFFIX
 from genolm.scoring.saturate import BASES, SCORE_NAMES, SiteBlock
 from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES, open_bigwig, require_pybigtools
@@ -31,6 +31,7 @@ WriteBlock = Callable[[SiteBlock], None]
 SiteValue = Literal["mean", "min"]
 
 LLR: Final = SCORES["llr"][0]
+SCREEN_FIELD: Final = SCORES[SCREEN][0]
 SITE_VALUES: Final = ("mean", "min")
 VCF_SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 BEDGRAPH_SUFFIXES: Final = (".bedgraph", ".bedgraph.gz")
@@ -44,6 +45,8 @@ _ARRAYS: Final = {
     f"{PREFIX}LLR{SUFFIX}": "percentiles",
     f"{PREFIX}LLR_FWD{SUFFIX}": "percentiles_fwd",
     f"{PREFIX}LLR_REV{SUFFIX}": "percentiles_rev",
+    f"{PREFIX}SCREEN": "screen",
+    f"{PREFIX}SCREEN{SUFFIX}": "percentiles_screen",
 }
 _VCF_COLUMNS: Final = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
@@ -63,6 +66,17 @@ class Heading:
     provenance: Provenance
     contigs: Mapping[str, int]
     site_value: SiteValue = "mean"
+
+    @property
+    def drawn(self) -> ScoreField:
+        """The one score that bedGraph, BigWig and plots hold."""
+        return drawn_field(self.fields)
+
+
+def drawn_field(fields: Sequence[ScoreField]) -> ScoreField:
+    """Return the field that is drawn: the screening score where there is no other, else LLR."""
+    ratios = any(one.name.startswith(LLR.name) for one in fields)
+    return SCREEN_FIELD if SCREEN_FIELD in fields and not ratios else LLR
 
 
 def saturation_fields(scores: Sequence[str]) -> tuple[ScoreField, ...]:
@@ -219,7 +233,7 @@ def _bedgraph(path: str, heading: Heading) -> Iterator[WriteBlock]:
     with _open_text(path, heading) as text:
 
         def write(block: SiteBlock) -> None:
-            values = site_values(block.scores(LLR), heading.site_value)
+            values = site_values(block.scores(heading.drawn), heading.site_value)
             text.writelines(
                 f"{block.chrom}\t{start}\t{start + 1}\t{format_score(value)}\n"
                 for start, value in enumerate(values.tolist(), block.start)
@@ -234,7 +248,11 @@ def _bigwig(path: str, heading: Heading) -> Iterator[WriteBlock]:
     with open_bigwig(path, heading.contigs) as add:
 
         def write(block: SiteBlock) -> None:
-            add(block.chrom, block.start, site_values(block.scores(LLR), heading.site_value))
+            add(
+                block.chrom,
+                block.start,
+                site_values(block.scores(heading.drawn), heading.site_value),
+            )
 
         yield write
 
@@ -244,7 +262,8 @@ class _Arrays:
 
     def __init__(self, heading: Heading) -> None:
         self._heading = heading
-        self._fields = {"scores": LLR} | {_ARRAYS[one.name]: one for one in heading.fields}
+        first = {} if heading.drawn == SCREEN_FIELD else {"scores": LLR}
+        self._fields = first | {_ARRAYS[one.name]: one for one in heading.fields}
         self._scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._fields}
         self._bases: list[str] = []
         self._positions: list[NDArray[np.int64]] = []

@@ -17,6 +17,7 @@ from genolm.atomic import replace_when_done
 from genolm.console import warn
 from genolm.errors import UsageError
 from genolm.genome.vcf import pos_from_start
+from genolm.scoring.fields import PREFIX, ScoreField
 from genolm.scoring.saturate import BASES, SiteBlock
 from genolm.scoring.saturate_output import LLR
 from genolm.scoring.tables import check_place
@@ -52,11 +53,13 @@ class SitePlot:
 
     Args:
         title: What stands above.
+        score: What is drawn.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, score: ScoreField) -> None:
         self.left_out = 0
         self._title = title
+        self._score = score
         self._blocks: list[SiteBlock] = []
         self._sites = 0
 
@@ -90,15 +93,15 @@ class SitePlot:
 
     def _draw_on(self, track: "Axes", grid: "Axes") -> None:
         empty = np.zeros((0, len(BASES)))
-        scores = np.concatenate([empty, *(block.scores(LLR) for block in self._blocks)])
+        scores = np.concatenate([empty, *(block.scores(self._score) for block in self._blocks)])
         bases = "".join(block.bases for block in self._blocks)
         known = ~np.isnan(scores)
         totals = np.where(known, scores, 0.0).sum(axis=1)
         draw = _letters if len(bases) <= MOST_LETTERS else _bars
         draw(track, bases, -totals / np.maximum(known.sum(axis=1), 1))
         track.axhline(0, color="black", linewidth=0.5)
-        track.set_ylabel("-mean LLR")
-        _heat_map(grid, scores)
+        track.set_ylabel(f"-mean {self._score.name.removeprefix(PREFIX)}")
+        _heat_map(grid, scores, self._score.name)
         self._label_sites(grid)
         for edge in self._edges()[1:]:
             for axes in (track, grid):
@@ -144,7 +147,7 @@ def _round_sites(positions: list[int]) -> Iterator[int]:
         power *= 10
 
 
-def _heat_map(grid: "Axes", scores: NDArray[np.float64]) -> None:
+def _heat_map(grid: "Axes", scores: NDArray[np.float64], name: str) -> None:
     from matplotlib import colormaps
 
     colours = colormaps["RdBu"].with_extremes(bad="#e6e6e6")
@@ -157,7 +160,7 @@ def _heat_map(grid: "Axes", scores: NDArray[np.float64]) -> None:
     grid.set_yticks(range(len(BASES)), list(BASES))
     grid.set_ylabel("ALT")
     assert grid.figure is not None
-    grid.figure.colorbar(image, ax=grid, label=LLR.name, pad=0.01)
+    grid.figure.colorbar(image, ax=grid, label=name, pad=0.01)
 
 
 def _bars(track: "Axes", bases: str, heights: NDArray[np.float64]) -> None:
@@ -191,12 +194,15 @@ def _letters(track: "Axes", bases: str, heights: NDArray[np.float64]) -> None:
 
 
 @contextmanager
-def open_plot(path: str | None, title: str) -> Iterator[Callable[[SiteBlock], None]]:
+def open_plot(
+    path: str | None, title: str, score: ScoreField = LLR
+) -> Iterator[Callable[[SiteBlock], None]]:
     """Open a plot; it is drawn, and takes its name, when the block has succeeded.
 
     Args:
         path: Ends in .png or .svg; None draws nothing.
         title: What stands above.
+        score: What is drawn.
 
     Yields:
         A function that takes in a block.
@@ -204,7 +210,7 @@ def open_plot(path: str | None, title: str) -> Iterator[Callable[[SiteBlock], No
     if path is None:
         yield lambda block: None
         return
-    plot = SitePlot(title)
+    plot = SitePlot(title, score)
     with replace_when_done(path) as partial:
         yield plot.add
         plot.draw(partial, Path(path).suffix[1:].lower())
