@@ -19,13 +19,8 @@ from genolm.scoring.percentiles import percentile_fields
 from genolm.scoring.ranks import Team
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.saturate import RATIO_NAMES, SNVS_A_SITE, SiteScorer, Summary
-from genolm.scoring.saturate_output import (
-    Heading,
-    SiteValue,
-    check_saturation_output,
-    open_saturation,
-    saturation_fields,
-)
+from genolm.scoring.saturate_heading import Heading, SiteValue, saturation_fields
+from genolm.scoring.saturate_output import check_saturation_output, open_saturation
 from genolm.scoring.saturate_plot import check_plot, open_plot
 from genolm.scoring.saturate_regions import Regions, open_regions
 from genolm.scoring.vcf_output import Provenance

@@ -8,10 +8,9 @@ import csv
 import gzip
 import io
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import IO, Final, Literal, TextIO, cast
+from typing import IO, Final, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +18,16 @@ from numpy.typing import NDArray
 from genolm.atomic import replace_when_done
 from genolm.errors import UsageError
 from genolm.genome.vcf import VcfRecord, pos_from_start
-from genolm.scoring.fields import PREFIX, SCORES, SCREEN, ScoreField, fields_of, format_score
+from genolm.scoring.fields import PREFIX, format_score
 from genolm.scoring.percentiles import SUFFIX
-from genolm.scoring.saturate import BASES, SCORE_NAMES, SiteBlock
+from genolm.scoring.saturate import BASES, SiteBlock
 from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES, open_bigwig, require_pybigtools
+from genolm.scoring.saturate_heading import LLR, SCREEN_FIELD, Heading, SiteValue
 from genolm.scoring.tables import DELIMITERS, MISSING, Column, check_place, check_table, open_table
-from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, open_writer
 
 WriteBlock = Callable[[SiteBlock], None]
-SiteValue = Literal["mean", "min"]
 
-LLR: Final = SCORES["llr"][0]
-SCREEN_FIELD: Final = SCORES[SCREEN][0]
 SITE_VALUES: Final = ("mean", "min")
 VCF_SUFFIXES: Final = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 BEDGRAPH_SUFFIXES: Final = (".bedgraph", ".bedgraph.gz")
@@ -49,46 +45,6 @@ _ARRAYS: Final = {
     f"{PREFIX}SCREEN{SUFFIX}": "percentiles_screen",
 }
 _VCF_COLUMNS: Final = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """What an output is about.
-
-    Attributes:
-        fields: The score fields.
-        provenance: Where the scores come from.
-        contigs: Names and lengths, for VCF and BigWig.
-        site_value: What a bedGraph or BigWig holds.
-    """
-
-    fields: Sequence[ScoreField]
-    provenance: Provenance
-    contigs: Mapping[str, int]
-    site_value: SiteValue = "mean"
-
-    @property
-    def drawn(self) -> ScoreField:
-        """The one score that bedGraph, BigWig and plots hold."""
-        return drawn_field(self.fields)
-
-
-def drawn_field(fields: Sequence[ScoreField]) -> ScoreField:
-    """Return the field that is drawn: the screening score where there is no other, else LLR."""
-    ratios = any(one.name.startswith(LLR.name) for one in fields)
-    return SCREEN_FIELD if SCREEN_FIELD in fields and not ratios else LLR
-
-
-def saturation_fields(scores: Sequence[str]) -> tuple[ScoreField, ...]:
-    """Return the fields that the named scores fill.
-
-    Raises:
-        UsageError: A name is not one of ``SCORE_NAMES``, or there is none.
-    """
-    for name in scores:
-        if name not in SCORE_NAMES:
-            raise UsageError(f"unknown score {name!r}; available are {', '.join(SCORE_NAMES)}")
-    return fields_of(scores)
 
 
 def check_saturation_output(path: str, site_value: str = "mean") -> None:

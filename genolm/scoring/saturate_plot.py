@@ -19,7 +19,7 @@ from genolm.errors import UsageError
 from genolm.genome.vcf import pos_from_start
 from genolm.scoring.fields import PREFIX, ScoreField
 from genolm.scoring.saturate import BASES, SiteBlock
-from genolm.scoring.saturate_output import LLR
+from genolm.scoring.saturate_heading import LLR
 from genolm.scoring.tables import check_place
 
 if TYPE_CHECKING:

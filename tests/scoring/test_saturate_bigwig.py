@@ -6,7 +6,8 @@ from genolm.scoring import saturate_bigwig
 from genolm.scoring.fields import fields_of, ratio
 from genolm.scoring.saturate import SiteBlock
 from genolm.scoring.saturate_bigwig import open_bigwig
-from genolm.scoring.saturate_output import Heading, check_saturation_output, open_saturation
+from genolm.scoring.saturate_heading import Heading
+from genolm.scoring.saturate_output import check_saturation_output, open_saturation
 from genolm.scoring.vcf_output import Provenance
 
 pybigtools = pytest.importorskip("pybigtools", reason="BigWig needs pybigtools")

@@ -8,12 +8,11 @@ from genolm.errors import UsageError
 from genolm.scoring.fields import fields_of, ratio
 from genolm.scoring.saturate import SiteBlock
 from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES
+from genolm.scoring.saturate_heading import Heading, saturation_fields
 from genolm.scoring.saturate_output import (
     SUFFIXES,
-    Heading,
     check_saturation_output,
     open_saturation,
-    saturation_fields,
     site_values,
 )
 from genolm.scoring.vcf_output import Provenance

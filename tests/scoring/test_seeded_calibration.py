@@ -10,7 +10,7 @@ from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
 from genolm.scoring.saturate import SiteScorer
 from genolm.scoring.saturate_file import SaturationJob, saturate_file
-from genolm.scoring.saturate_output import LLR
+from genolm.scoring.saturate_heading import LLR
 from genolm.scoring.score_file import ScoringJob, score_file
 from genolm.scoring.scorer import VariantScorer
 from genolm.scoring.seeded_calibration import (
