@@ -1,23 +1,40 @@
-"""A folder that one process works in keeps the others out."""
+"""What one process works in keeps the others out."""
 
-import errno
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from genolm.errors import UsageError
 
-_TAKEN: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file or folder; the system lets go of it when it is closed, however that is.
+
+    Args:
+        handle: Its file descriptor.
+
+    Returns:
+        False where another process holds it. Where there are no such locks (Windows, some network
+        file systems) nothing is held, and nobody is kept out.
+    """
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager
 def hold_folder(folder: Path, reason: str) -> Iterator[None]:
-    """Hold a folder during the block; the system lets go of it however the process ends.
-
-    The lock is on the folder itself, so that it leaves no file behind. Where there are no such
-    locks (Windows, some network file systems) nothing is held.
+    """Hold a folder during the block; the lock is on the folder itself and leaves no file behind.
 
     Args:
         folder: It must exist.
@@ -26,25 +43,13 @@ def hold_folder(folder: Path, reason: str) -> Iterator[None]:
     Raises:
         UsageError: Another process holds it.
     """
-    handle = _lock(folder, reason)
+    if sys.platform == "win32":  # folders cannot be opened there
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        if not try_lock(handle):
+            raise UsageError(f"{folder}: {reason}; wait for it, or name another one")
         yield
     finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _lock(folder: Path, reason: str) -> int | None:
-    with suppress(ModuleNotFoundError):  # Windows has no fcntl
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            if error.errno in _TAKEN:
-                raise UsageError(f"{folder}: {reason}; wait for it, or name another one") from None
-            return None
-        return handle
-    return None
+        os.close(handle)

@@ -7,7 +7,6 @@ The first is the header, as JSON; every other one is an entry.
 import json
 import os
 import struct
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from genolm.errors import UsageError
+from genolm.lock import try_lock
 
 MAGIC: Final = b"genolm journal 1\n"
 SYNC_SECONDS: Final = 10.0  # what a failing machine can take away; a process that ends, nothing
@@ -70,19 +70,11 @@ class JournalFile:
             stream.close()
 
     def _lock(self, stream: BinaryIO) -> None:
-        if sys.platform == "win32":
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(stream.fileno()):
             raise UsageError(
                 f"{self._output} is being written by another genolm: wait for it, or name another"
                 " output"
-            ) from None
-        except OSError:
-            return  # a file system without locks
+            )
 
     def header(self) -> dict[str, Any] | None:
         """Return the header, None where it is damaged or none was written."""
