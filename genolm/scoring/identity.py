@@ -1,13 +1,62 @@
-"""What the numbers of a scoring depend on besides the alleles."""
+"""Where the numbers of a scoring come from, and what they depend on besides the alleles."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 
+from genolm import __version__
 from genolm.genome.fasta import Fasta
+from genolm.scoring.calibration_note import CalibrationNote
 from genolm.scoring.journal import Identity
+from genolm.scoring.model_files import model_name
 from genolm.scoring.runtime import Runtime
+from genolm.scoring.scorer import VariantScorer
+from genolm.scoring.shards import Shard
 from genolm.scoring.vcf_output import Provenance
+
+
+class Job(Protocol):
+    """What scoring and saturation are both told."""
+
+    @property
+    def command(self) -> str:
+        """The command line."""
+
+    @property
+    def model(self) -> str:
+        """A bundled name, a folder or a hub id."""
+
+
+def provenance_of(
+    job: Job,
+    digest: str,
+    fasta: Fasta,
+    scorer: VariantScorer,
+    calibration: CalibrationNote | None,
+    shard: Shard | None = None,
+) -> Provenance:
+    """Return what stands over the numbers of a job.
+
+    Args:
+        job: Names the command and the model.
+        digest: Of the model's weights.
+        fasta: The reference.
+        scorer: Its fast mode is named, if it has one.
+        calibration: Where percentiles come from; None where there are none.
+        shard: Which part of the input is scored; None for all of it.
+    """
+    return Provenance(
+        version=__version__,
+        command=job.command,
+        model=model_name(job.model),
+        model_sha256=digest,
+        reference=fasta.name,
+        reference_fai_md5=fasta.index_md5(),
+        fast=scorer.fast.note if scorer.fast else None,
+        calibration=calibration,
+        shard=shard,
+    )
 
 
 def identity_of(

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from genolm import __version__
 from genolm.console import meter, say, say_more, warn
 from genolm.genome.fasta import Fasta
 from genolm.scoring.background import check_background
 from genolm.scoring.calibrator import apply_calibration
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.identity import identity_of
+from genolm.scoring.identity import identity_of, provenance_of
 from genolm.scoring.journal import Journal, resumed
-from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.model_files import model_digest
 from genolm.scoring.percentiles import percentile_fields
 from genolm.scoring.ranks import Team
 from genolm.scoring.runtime import Runtime
@@ -23,7 +22,6 @@ from genolm.scoring.saturate_heading import Heading, SiteValue, saturation_field
 from genolm.scoring.saturate_output import check_saturation_output, open_saturation
 from genolm.scoring.saturate_plot import check_plot, open_plot
 from genolm.scoring.saturate_regions import Regions, open_regions
-from genolm.scoring.vcf_output import Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +102,7 @@ def saturate_file(job: SaturationJob, team: Team | None = None) -> Summary:
         note = apply_calibration(job, scorer, model, fasta, fields=fields)
         if note is not None:
             fields = (*fields, *percentile_fields(fields))
-        provenance = Provenance(
-            version=__version__,
-            command=job.command,
-            model=model_name(job.model),
-            model_sha256=digest,
-            reference=fasta.name,
-            reference_fai_md5=fasta.index_md5(),
-            fast=scorer.fast.note if scorer.fast else None,
-            calibration=note,
-        )
+        provenance = provenance_of(job, digest, fasta, scorer, note)
         heading = Heading(fields, provenance, fasta.contigs, cast(SiteValue, job.site_value))
         say_more(f"window {scorer.window}, {job.runtime.describe()}")
         identity = identity_of(

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from genolm import __version__
 from genolm.console import meter, say_more, warn
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
@@ -23,9 +22,9 @@ from genolm.scoring.contig_report import report_contigs
 from genolm.scoring.fast import fast_account
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
-from genolm.scoring.identity import identity_of
+from genolm.scoring.identity import identity_of, provenance_of
 from genolm.scoring.journal import Journal, resumed
-from genolm.scoring.model_files import model_digest, model_name
+from genolm.scoring.model_files import model_digest
 from genolm.scoring.ranks import Team
 from genolm.scoring.read_ahead import read_ahead
 from genolm.scoring.runtime import Runtime
@@ -176,17 +175,8 @@ def _make_engine(job: ScoringJob, fasta: Fasta) -> _Engine:
         fast=store if job.fast else None,
     )
     note = apply_calibration(job, scorer, model, fasta, layer=job.layer)
-    provenance = Provenance(
-        version=__version__,
-        command=job.command,
-        model=model_name(job.model),
-        model_sha256=digest,
-        reference=fasta.name,
-        reference_fai_md5=fasta.index_md5(),
-        fast=scorer.fast.note if scorer.fast else None,
-        calibration=note,
-        shard=Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None,
-    )
+    shard = Shard(*job.shard, SHARD_BLOCK) if job.shard[1] > 1 else None
+    provenance = provenance_of(job, digest, fasta, scorer, note, shard)
     return _Engine(fasta, scorer, column, provenance)
 
 
