@@ -26,8 +26,8 @@ from genolm.training.checkpoints import read_json
 from genolm.training.finetune import finetune
 from genolm.training.held_out import language_figures, read_part
 from genolm.training.pretrain import pretrain
-from genolm.training.recipe import PretrainRecipe
 from genolm.training.recipe_files import load_finetune_recipe, load_pretrain_recipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 QUICK_PRETRAIN = (
     "train.steps=40",

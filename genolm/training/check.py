@@ -6,7 +6,7 @@ from typing import Final
 from genolm.data.genome_store import GenomeStore, open_store
 from genolm.data.splits import make_splits
 from genolm.data.windows import WindowSet
-from genolm.training.recipe import GenomeSection, PretrainRecipe
+from genolm.training.recipe_pretrain import GenomeSection, PretrainRecipe
 
 _SHORT_OF_TARGETS: Final = 100
 """Held-out windows below which figures are noise."""

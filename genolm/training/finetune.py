@@ -29,7 +29,7 @@ from genolm.training.model_source import classifier
 from genolm.training.optimizer import FINE_TUNING
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import refuse_ranks
-from genolm.training.recipe import FinetuneRecipe
+from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
 

@@ -14,7 +14,7 @@ from genolm.data.labelled_dataset import LabelledDataset
 from genolm.metrics.baselines import kmer_baseline, length_baseline, majority_rate, task_metrics
 from genolm.objectives import ProblemType, classification_loss
 from genolm.training.labelled_parts import LabelledPart, LabelledParts
-from genolm.training.recipe import Task
+from genolm.training.recipe_finetune import Task
 
 Figures = dict[str, float | None]
 

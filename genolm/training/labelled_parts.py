@@ -16,7 +16,7 @@ from genolm.data.labels import LabelSpace
 from genolm.data.randomness import coin_flips, permutation
 from genolm.errors import InputError, UsageError
 from genolm.genome.sequence import reverse_complement
-from genolm.training.recipe import LabelledSection, Task
+from genolm.training.recipe_finetune import LabelledSection, Task
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from genolm.models.configuration import GenolmConfig
 from genolm.models.families import FAMILIES, Task
 from genolm.tokenization.tokenizer import DNATokenizer
 from genolm.training.judge import PROBLEM_TYPES
-from genolm.training.recipe import FinetuneRecipe, ModelSection, PretrainRecipe
+from genolm.training.recipe import ModelSection
+from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 HEAD_OPTIONS = ("pooling_strategy",)
 """What a trained backbone can still be told when a new head is put on it."""

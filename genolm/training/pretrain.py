@@ -35,7 +35,7 @@ from genolm.training.model_source import language_model
 from genolm.training.optimizer import PRETRAINING
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import Ranks, join_ranks
-from genolm.training.recipe import PretrainRecipe, PretrainTrainSection
+from genolm.training.recipe_pretrain import PretrainRecipe, PretrainTrainSection
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
 

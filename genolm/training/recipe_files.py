@@ -17,8 +17,9 @@ from pydantic_core import ErrorDetails
 import genolm
 from genolm.bundled import bundled_models
 from genolm.errors import UsageError
-from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_keys import list_keys
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
 

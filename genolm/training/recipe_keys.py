@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 KINDS: dict[str, type[BaseModel]] = {"pretrain": PretrainRecipe, "finetune": FinetuneRecipe}
 

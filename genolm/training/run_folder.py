@@ -24,7 +24,8 @@ from genolm.atomic import temporary_name, write_text
 from genolm.errors import UsageError
 from genolm.lock import hold_folder
 from genolm.training.checkpoints import latest_checkpoint, read_json, write_json
-from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 AnyRecipe = PretrainRecipe | FinetuneRecipe
 

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from genolm.errors import UsageError
 from genolm.report import write_report
 from genolm.report.predictions import confusion_table, roc_lines
-from genolm.training.recipe import PretrainRecipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 from genolm.training.run_folder import RunFolder, append_json_line
 
 FACTS = {

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genolm.training.recipe import FinetuneRecipe, PretrainRecipe
+from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden"
 

@@ -10,7 +10,8 @@ from genolm.training.optimizer import (
     make_optimizer,
     names_without_decay,
 )
-from genolm.training.recipe import FinetuneTrainSection, PretrainTrainSection
+from genolm.training.recipe_finetune import FinetuneTrainSection
+from genolm.training.recipe_pretrain import PretrainTrainSection
 
 MODELS = {
     "hyenadna_pretrain": (

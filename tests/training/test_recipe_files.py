@@ -6,14 +6,16 @@ import pytest
 import yaml
 
 from genolm.errors import UsageError
-from genolm.training.recipe import FinetuneRecipe, MaskingSection, PretrainRecipe
 from genolm.training.recipe_files import (
     find_recipe,
     load_finetune_recipe,
     load_pretrain_recipe,
     shipped_recipes,
 )
+from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_keys import list_keys
+from genolm.training.recipe_masking import MaskingSection
+from genolm.training.recipe_pretrain import PretrainRecipe
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""What a fine-tuning recipe may say: every key, its type, its default and what it means."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from genolm.training.recipe import ModelSection, TrainSection
+from genolm.training.recipe_types import (
+    Count,
+    Fraction,
+    Name,
+    Names,
+    Positive,
+    Section,
+    Whole,
+)
+
+Task = Literal["classification", "multilabel", "regression"]
+Metric = Literal["loss", "mcc", "accuracy", "auroc", "f1"]
+
+
+class LabelledSection(Section):
+    """Labelled sequences: a table with two columns or a GenomicBenchmarks folder."""
+
+    train: Path = Field(description="CSV, TSV or Parquet, or a GenomicBenchmarks folder")
+    test: Path | None = Field(
+        default=None, description="likewise; null = the test part of the train folder"
+    )
+    valid: Path | None = Field(
+        default=None, description="likewise; null = held out of train by seed"
+    )
+    sequence: Name = Field(default="sequence", description="column with the bases")
+    label: Name | Names = Field(
+        default="label",
+        union_mode="left_to_right",
+        description="column with the label; for multilabel, names with ; between or 0/1 columns",
+    )
+    valid_fraction: Fraction = Field(
+        default=0.1, description="share of train held out, of each class"
+    )
+    length: Count | None = Field(
+        default=None, description="bases; null = the longest train sequence, or the model's maximum"
+    )
+    workers: Whole = Field(
+        default=0, description="processes that prepare batches; 0 = the main one"
+    )
+
+
+class FinetuneTrainSection(TrainSection):
+    """How long and how fast a classifier or regressor learns."""
+
+    epochs: Count = Field(default=10, description="passes over the train part, at most")
+    batch_size: Count = Field(default=64, description="sequences in a batch")
+    learning_rate: Positive = Field(default=1e-3, description="at the top of the schedule")
+    seed: Whole = Field(
+        default=1, description="of the held-out part, the head, the order and the strands"
+    )
+    patience: Count | None = Field(
+        default=3,
+        description="epochs without a better validation before stopping; null = never stop",
+    )
+    early_stopping_metric: Metric = Field(
+        default="loss", description="of the held-out part: picks the epoch that is kept"
+    )
+    freeze_backbone: bool = Field(default=False, description="train the head only")
+    rc: Literal["none", "augment", "conjoin"] = Field(
+        default="none",
+        description="the other strand: not shown, shown at random, or read beside the first; "
+        "only for sets whose labels do not depend on the strand",
+    )
+
+
+class FinetuneRecipe(Section):
+    """A classifier or regressor of sequences."""
+
+    model: ModelSection = Field(description="the model")
+    data: LabelledSection = Field(description="the labelled sequences")
+    task: Task = Field(
+        default="classification", description="classification, multilabel or regression"
+    )
+    train: FinetuneTrainSection = Field(
+        default_factory=FinetuneTrainSection, description="the training"
+    )
+    output: Path = Field(description="the run folder")
+
+    @model_validator(mode="after")
+    def _metric_fits_task(self) -> Self:
+        metric = self.train.early_stopping_metric
+        if self.task == "regression" and metric != "loss":
+            raise ValueError(f"train.early_stopping_metric: {metric} is no metric of a regression")
+        return self
