@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import genolm
+from genolm.data.edit_windows import GenomeWindows
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.models.language import CausalLanguageModel
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.edits import Edit
 from genolm.scoring.first_order import TailSizes
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.prefix import PrefixRunner
 from genolm.scoring.screen import ScreenRatios, TiledTails
-from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import decode
 
 Ratios = Callable[[Sequence[Edit]], NDArray[np.float64]]

@@ -23,11 +23,11 @@ from unittest import mock
 from many_records import write_records
 
 from genolm.console import set_verbosity
+from genolm.data.edit_windows import GenomeWindows
 from genolm.genome.fasta import Fasta
 from genolm.scoring import score_file as scoring
 from genolm.scoring.fields import Result, fields_of, ratio
 from genolm.scoring.runtime import Runtime
-from genolm.scoring.windows import GenomeWindows
 
 NOTHING = ratio(0.0, 0.0)
 

@@ -23,6 +23,7 @@ import peers
 from model_goals import in_the_style_of
 
 from genolm.cli.allocator import keep_freed_memory
+from genolm.data.edit_windows import GenomeWindows, window_start
 from genolm.genome.fasta import Fasta
 from genolm.genome.variant import Variant
 from genolm.genome.vcf import open_vcf
@@ -30,7 +31,6 @@ from genolm.models.auto import TOKENIZERS
 from genolm.models.backbone import GenolmModel
 from genolm.models.build import build_model
 from genolm.scoring import score_variants
-from genolm.scoring.windows import GenomeWindows, window_start
 from genolm.tokenization.vocabulary import MASK, VOCABULARY
 
 TURNS = 3

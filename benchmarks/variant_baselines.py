@@ -12,11 +12,11 @@ from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import OneHotEncoder
 from variant_sets import VariantSet
 
+from genolm.data.edit_windows import GenomeWindows, allele_ids
 from genolm.data.splits import split_contigs
 from genolm.genome.fasta import Fasta
 from genolm.metrics.counts import learn_markov
 from genolm.metrics.markov_variants import markov_log_ratios
-from genolm.scoring.windows import GenomeWindows, allele_ids
 from genolm.tokenization.vocabulary import A, C, G, T
 
 ORDERS = (0, 3, 5, 7, 11)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.data.edit_windows import GenomeWindows
 from genolm.genome.fasta import Fasta
 from genolm.genome.variant import Variant
 from genolm.genome.vcf import open_vcf
-from genolm.scoring.windows import GenomeWindows
 
 X = "genomes/human_GRCh37_chrX_1-70Mb.fa.gz"
 CHR20 = "genomes/human_hs37d5_chr20.fa.gz"

@@ -37,7 +37,7 @@ def _choose_input(argument: str | None, option: str | None) -> str:
 def _choose_output(output: str | None, variants: str) -> str:
     if output is not None:
         return output
-    from genolm.scoring.variant_sources import is_variant_list
+    from genolm.data.variant_sources import is_variant_list
 
     if not is_variant_list(variants):
         raise UsageError("name the output with --output (-o); '-' is stdout")

@@ -16,18 +16,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.data.build_check import BuildCheck
+from genolm.data.edit_windows import GenomeWindows
 from genolm.data.randomness import BACKGROUND, random_words, sample_keys
+from genolm.data.sites import SiteReader
+from genolm.data.trinucleotides import BASES, CHANGES, CONTEXTS, change_of, contexts_at
+from genolm.data.variant_sources import open_source
 from genolm.errors import UsageError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.compression import require_file
+from genolm.genome.edits import Edit
 from genolm.models.weights import weights_digest
-from genolm.scoring.build_check import BuildCheck
-from genolm.scoring.edits import Edit
 from genolm.scoring.percentiles import FEWEST
-from genolm.scoring.sites import SiteReader
-from genolm.scoring.trinucleotides import BASES, CHANGES, CONTEXTS, change_of, contexts_at
-from genolm.scoring.variant_sources import open_source
-from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import decode
 
 CANDIDATES: Final = 1 << 20

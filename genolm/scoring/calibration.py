@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from genolm import __version__
 from genolm.atomic import write_text
 from genolm.console import warn
+from genolm.data.trinucleotides import CHANGES
 from genolm.errors import InputError
 from genolm.genome.compression import require_file
 from genolm.scoring.calibration_note import CalibrationNote
 from genolm.scoring.fields import ScoreField, format_score
 from genolm.scoring.percentiles import FEWEST, Percentiles, Ranks
-from genolm.scoring.trinucleotides import CHANGES
 
 FORMAT: Final = 1
 MARK: Final = "genolm_calibration"

@@ -10,7 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 from genolm import __version__
 from genolm.console import meter, say, warn
+from genolm.data.trinucleotides import CHANGES, CONTEXTS, change_of
 from genolm.errors import InputError
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.background import (
@@ -26,13 +28,11 @@ from genolm.scoring.batches import BatchSize
 from genolm.scoring.calibration import Calibration, Conditions, is_calibration, read_calibration
 from genolm.scoring.calibration_note import CalibrationNote
 from genolm.scoring.calibration_store import find_kept, keep, places_for
-from genolm.scoring.edits import Edit
 from genolm.scoring.fields import ScoreField
 from genolm.scoring.model_files import PATTERNS, model_digest
 from genolm.scoring.percentiles import FEWEST, key_on_strand
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.scorer import VariantScorer
-from genolm.scoring.trinucleotides import CHANGES, CONTEXTS, change_of
 
 _NAMED: Final = 5  # classes that a message lists
 

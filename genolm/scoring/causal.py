@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import GenomeWindows, alt_ids, place
+from genolm.genome.edits import Edit
 from genolm.scoring.likelihood import ModelRunner, SequenceWindow, by_strand
-from genolm.scoring.windows import GenomeWindows, alt_ids, place
 from genolm.tokenization.complement import reverse_complement_ids
 
 Pair = tuple[int, int]  # numbers of the REF and of the ALT window

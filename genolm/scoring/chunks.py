@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from genolm.data.build_check import BuildCheck
+from genolm.data.sites import SiteReader
+from genolm.genome.edits import Edit
 from genolm.genome.vcf import VcfRecord
-from genolm.scoring.build_check import BuildCheck
-from genolm.scoring.edits import Edit
-from genolm.scoring.sites import SiteReader
 
 LONGEST: Final = 1 << 26  # letters after which a chunk ends, however few its records
 

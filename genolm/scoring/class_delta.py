@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import GenomeWindows, alt_ids, place
+from genolm.genome.edits import Edit
 from genolm.scoring.predict import SequencePredictor
-from genolm.scoring.windows import GenomeWindows, alt_ids, place
 from genolm.tokenization.encode import decode
 
 

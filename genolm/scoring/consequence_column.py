@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from genolm.console import say
 from genolm.genome.consequences import TERMS, ConsequenceCaller
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
-from genolm.scoring.edits import Edit
 from genolm.scoring.fields import PREFIX, Result, ScoreField, TextedValues, TextField
 
 NAMED: Final = 5  # contigs that a message lists

@@ -3,10 +3,10 @@
 from typing import Final
 
 from genolm.console import say, warn
+from genolm.data.sites import SiteReader
+from genolm.data.variant_sources import VariantSource
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
-from genolm.scoring.sites import SiteReader
-from genolm.scoring.variant_sources import VariantSource
 
 NAMED: Final = 5  # contigs that a message lists
 

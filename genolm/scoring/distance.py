@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genolm.data.allele_windows import SitedWindow, window_pair
+from genolm.data.edit_windows import GenomeWindows, place
+from genolm.genome.edits import Edit
 from genolm.models.backbone import GenolmModel
-from genolm.scoring.allele_windows import SitedWindow, window_pair
 from genolm.scoring.batches import BatchSize
-from genolm.scoring.edits import Edit
 from genolm.scoring.embeddings import SequenceEmbedder
-from genolm.scoring.windows import GenomeWindows, place
 
 
 class Distances:

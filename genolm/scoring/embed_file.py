@@ -9,13 +9,14 @@ from typing import Final
 
 from genolm import __version__
 from genolm.console import meter, say
+from genolm.data.columns import Column, Value
 from genolm.errors import InputError, UsageError
 from genolm.scoring.array_rows import open_rows
 from genolm.scoring.embeddings import POOLS, Pool, SequenceEmbedder
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.sequences import Row, SequenceTable, read_sequences
-from genolm.scoring.tables import Column, Value, check_place, open_table
+from genolm.scoring.tables import check_place, open_table
 
 ROW: Final = Column("embedding_row", "integer")
 BASES: Final = Column("embedding_bases", "integer")

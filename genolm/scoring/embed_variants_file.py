@@ -8,6 +8,12 @@ from typing import Final
 
 from genolm import __version__
 from genolm.console import meter, say_more, warn
+from genolm.data.build_check import BuildCheck
+from genolm.data.columns import Column, Value
+from genolm.data.edit_windows import GenomeWindows
+from genolm.data.sites import Site, SiteReader
+from genolm.data.variant_sources import VariantSource, is_variant_list, open_source
+from genolm.data.variant_tables import SYNONYMS, VariantTable, is_variant_table, read_headings
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.compression import open_decompressed
@@ -16,7 +22,6 @@ from genolm.genome.fasta import Fasta
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.array_rows import WriteRows as WriteArrayRows
 from genolm.scoring.array_rows import open_rows
-from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.contig_report import report_contigs
 from genolm.scoring.embed_file import ROW, output_names
 from genolm.scoring.fields import SKIP, Values
@@ -24,12 +29,8 @@ from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.scorer import choose_window
 from genolm.scoring.site_features import SITE_WINDOW, SiteFeatures
-from genolm.scoring.sites import Site, SiteReader
 from genolm.scoring.summary import Summary
-from genolm.scoring.tables import Column, Value, WriteRows, open_table
-from genolm.scoring.variant_sources import VariantSource, is_variant_list, open_source
-from genolm.scoring.variant_tables import SYNONYMS, VariantTable, is_variant_table, read_headings
-from genolm.scoring.windows import GenomeWindows
+from genolm.scoring.tables import WriteRows, open_table
 
 ALLELE: Final = Column("allele", "integer")
 REASON: Final = Column(SKIP, "text")

@@ -7,12 +7,12 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.data.edit_windows import GenomeWindows
+from genolm.genome.edits import Edit
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
-from genolm.scoring.edits import Edit
 from genolm.scoring.fast_note import FastNote
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.windows import GenomeWindows
 
 # Alleles that are looked at together. It is no matter of threads or batches, so that what shares a
 # computation, and with it every number, depends on neither.

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from genolm.data.columns import Kind
 from genolm.errors import UsageError
-from genolm.scoring.edits import SKIP_REASONS
-from genolm.scoring.tables import Kind
+from genolm.genome.edits import SKIP_REASONS
 
 PREFIX: Final = "GENOLM_"
 SKIP: Final = f"{PREFIX}SKIP"

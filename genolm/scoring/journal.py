@@ -19,7 +19,7 @@ import numpy as np
 
 from genolm.atomic import remove_leftovers
 from genolm.console import say
-from genolm.scoring.edits import Edit
+from genolm.genome.edits import Edit
 from genolm.scoring.journal_file import JournalFile, journal_path
 from genolm.scoring.scorer import Columns, Compute, VariantScorer
 

@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import GenomeWindows, allele_ids, alt_ids, place
+from genolm.genome.edits import Edit
 from genolm.scoring.likelihood import MaskedWindow, ModelRunner, by_strand
-from genolm.scoring.windows import GenomeWindows, allele_ids, alt_ids, place
 from genolm.tokenization.complement import reverse_complement_ids
 from genolm.tokenization.vocabulary import MASK, A, T
 

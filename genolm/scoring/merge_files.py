@@ -7,13 +7,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
+from genolm.data.columns import DELIMITERS, require_pyarrow, table_suffix
 from genolm.errors import InputError, UsageError
 from genolm.genome.compression import open_decompressed, require_file
 from genolm.genome.vcf import ENCODING, ERRORS, VcfReader, VcfRecord, open_vcf
 from genolm.scoring.fields import Result
 from genolm.scoring.shard_parts import Part, in_order, read_part, take_turns
 from genolm.scoring.shards import BLOCK_COLUMN, BLOCK_MARK, END_MARK
-from genolm.scoring.tables import DELIMITERS, open_bytes, require_pyarrow, table_suffix
+from genolm.scoring.tables import open_bytes
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import VCF_SUFFIXES, Annotation, check_output, open_writer
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import GenomeWindows
+from genolm.data.trinucleotides import Change, change_of
+from genolm.genome.edits import Edit
 from genolm.scoring.fields import ScoreField, Values, format_score
-from genolm.scoring.trinucleotides import Change, change_of
-from genolm.scoring.windows import GenomeWindows
 
 FEWEST: Final = 20  # background SNVs of a class that percentiles are given for
 SUFFIX: Final = "_PCT"

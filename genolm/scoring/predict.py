@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genolm.data.columns import Column, Value
 from genolm.data.labelled_dataset import LabelledDataset
 from genolm.errors import UsageError
 from genolm.models.auto import maximum_length
@@ -18,7 +19,6 @@ from genolm.models.backbone import GenolmModel
 from genolm.models.classification import SequenceClassifier
 from genolm.models.configuration import GenolmConfig
 from genolm.scoring.batches import Batches, BatchSize
-from genolm.scoring.tables import Column, Value
 
 LABEL: Final = "prediction"
 SEPARATOR: Final = ";"  # between the labels of a multi-label prediction, as in the training table

@@ -7,12 +7,13 @@ from typing import Final
 
 from genolm import __version__
 from genolm.console import meter, warn
+from genolm.data.columns import Column
 from genolm.errors import InputError
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.sequences import chunks, read_sequences
-from genolm.scoring.tables import Column, check_table, open_table
+from genolm.scoring.tables import check_table, open_table
 
 CHUNK: Final = 1024
 

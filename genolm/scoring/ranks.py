@@ -16,7 +16,7 @@ import numpy as np
 
 from genolm.console import be_silent, set_verbosity
 from genolm.errors import InputError, UsageError
-from genolm.scoring.edits import Edit
+from genolm.genome.edits import Edit
 from genolm.scoring.journal import Journal
 from genolm.scoring.scorer import Columns, Compute, VariantScorer
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.genome.interval import Interval
 from genolm.models.backbone import GenolmModel
 from genolm.scoring.batches import BatchSize
-from genolm.scoring.edits import Edit
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import SCREEN, Result, ScoreField
 from genolm.scoring.scorer import VariantScorer

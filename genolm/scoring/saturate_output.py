@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.atomic import replace_when_done
+from genolm.data.columns import DELIMITERS, Column
 from genolm.errors import UsageError
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.fields import PREFIX, format_score
@@ -23,7 +24,7 @@ from genolm.scoring.percentiles import SUFFIX
 from genolm.scoring.saturate import BASES, SiteBlock
 from genolm.scoring.saturate_bigwig import BIGWIG_SUFFIXES, open_bigwig, require_pybigtools
 from genolm.scoring.saturate_heading import LLR, SCREEN_FIELD, Heading, SiteValue
-from genolm.scoring.tables import DELIMITERS, MISSING, Column, check_place, check_table, open_table
+from genolm.scoring.tables import MISSING, check_place, check_table, open_table
 from genolm.scoring.writers import Annotation, open_writer
 
 WriteBlock = Callable[[SiteBlock], None]

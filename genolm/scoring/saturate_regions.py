@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from genolm.data.build_check import BuildCheck
+from genolm.data.edit_windows import GenomeWindows
+from genolm.data.sites import Site
 from genolm.errors import UsageError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.bed import read_bed
@@ -22,10 +25,7 @@ from genolm.genome.fasta import Fasta
 from genolm.genome.interval import Interval
 from genolm.genome.sequence import is_acgt
 from genolm.genome.vcf import VcfReader, VcfRecord, open_vcf, start_from_pos
-from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.saturate_gene import find_gene
-from genolm.scoring.sites import Site
-from genolm.scoring.windows import GenomeWindows
 
 _SPAN: Final = re.compile(r"(?P<chrom>.+):(?P<start>[0-9,]+)(?P<dash>-?)(?P<end>[0-9,]*)")
 _NAMED: Final = 5  # contigs that a message lists

@@ -7,13 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from genolm.console import meter, say_more, warn
+from genolm.data.build_check import BuildCheck
+from genolm.data.sites import SiteReader
+from genolm.data.variant_sources import VariantSource, open_source
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
 from genolm.genome.regions import Regions
 from genolm.genome.vcf import VcfRecord
 from genolm.scoring.background import check_background
-from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.calibrator import apply_calibration
 from genolm.scoring.chunks import Chunk, read_chunks
 from genolm.scoring.collector import sparing_collector
@@ -29,9 +31,7 @@ from genolm.scoring.ranks import Team
 from genolm.scoring.read_ahead import read_ahead
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.shards import SHARD_BLOCK, Shard
-from genolm.scoring.sites import SiteReader
 from genolm.scoring.summary import Summary
-from genolm.scoring.variant_sources import VariantSource, open_source
 from genolm.scoring.variants import CHUNK, VariantScorer
 from genolm.scoring.vcf_output import Provenance
 from genolm.scoring.writers import Annotation, check_output, open_writer

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from genolm.data.edit_windows import GenomeWindows
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.models.auto import maximum_length, objective_of
 from genolm.models.backbone import GenolmModel
@@ -16,7 +18,6 @@ from genolm.scoring.batches import Batches, BatchSize
 from genolm.scoring.causal import CausalRatios
 from genolm.scoring.class_delta import ClassDeltas
 from genolm.scoring.distance import Distances
-from genolm.scoring.edits import Edit
 from genolm.scoring.fast import make_fast
 from genolm.scoring.fast_parts import ALLELES_AT_ONCE, FastMode, FastParts
 from genolm.scoring.fast_store import FastStore
@@ -29,7 +30,6 @@ from genolm.scoring.prefix import causal_runner
 from genolm.scoring.screen import SCREENED_AT_ONCE, ScreenRatios
 from genolm.scoring.tokenizer_check import check_vocabulary
 from genolm.scoring.wild_type import WildTypeRatios
-from genolm.scoring.windows import GenomeWindows
 
 DEFAULT_WINDOW: Final = 1024
 SHORTEST_WINDOW: Final = 8

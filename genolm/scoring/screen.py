@@ -15,15 +15,15 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.data.edit_windows import GenomeWindows, allele_ids
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.models.backbone import GenolmModel
 from genolm.models.language import CausalLanguageModel
 from genolm.scoring.batches import BatchSize
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.edits import Edit
 from genolm.scoring.first_order import Change, ChangedTile, TailRunner, TailSizes
 from genolm.scoring.prefix import causal_runner
-from genolm.scoring.windows import GenomeWindows, allele_ids
 from genolm.tokenization.complement import reverse_complement_ids
 
 EXACT: Final = 16  # positions read exactly, and from one memory that is kept to the next

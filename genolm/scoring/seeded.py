@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import allele_ids
+from genolm.genome.edits import Edit
 from genolm.scoring.fast_parts import FastParts
 from genolm.scoring.likelihood import by_strand
 from genolm.scoring.segments import HiddenSite, SegmentRunner, Tile
 from genolm.scoring.tiling import Tiling
-from genolm.scoring.windows import allele_ids
 from genolm.tokenization.complement import reverse_complement_ids
 from genolm.tokenization.vocabulary import A
 

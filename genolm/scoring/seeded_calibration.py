@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.console import meter, say
+from genolm.data.edit_windows import GenomeWindows
 from genolm.errors import InputError, UsageError
+from genolm.genome.edits import Edit
 from genolm.models.backbone import GenolmModel
 from genolm.models.seeded import why_not_seeded
 from genolm.modules.linear import Linear
-from genolm.scoring.edits import Edit
 from genolm.scoring.fast_note import ErrorSummary, FastNote
 from genolm.scoring.fast_parts import FastParts
 from genolm.scoring.fast_store import Numbers
 from genolm.scoring.seeded import SeededRatios
 from genolm.scoring.tiling import Tiling
-from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import decode
 
 MODE: Final = "seeded_window"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from genolm.data.columns import Column, Kind, Value, require_pyarrow
 from genolm.errors import InputError, UsageError
 from genolm.genome.bed import read_bed
 from genolm.genome.compression import open_decompressed, require_file, source_name
 from genolm.genome.fasta import Fasta
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring.tables import Column, Kind, Value, require_pyarrow
 from genolm.tokenization.encode import encode
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genolm.data.allele_windows import SitedWindow, window_pair
+from genolm.data.edit_windows import GenomeWindows, place
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.models.backbone import GenolmModel
-from genolm.scoring.allele_windows import SitedWindow, window_pair
 from genolm.scoring.batches import BatchSize
-from genolm.scoring.edits import Edit
 from genolm.scoring.embeddings import SequenceEmbedder, check_finite
-from genolm.scoring.windows import GenomeWindows, place
 from genolm.tokenization.complement import reverse_complement_ids
 
 SITE_WINDOW: Final = 1537

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from genolm.scoring.edits import SKIP_REASONS
+from genolm.genome.edits import SKIP_REASONS
 from genolm.scoring.fields import Result
 
 

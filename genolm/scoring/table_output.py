@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from genolm.data.columns import Column, Row, table_suffix
+from genolm.data.variant_tables import VariantTable
 from genolm.genome.vcf import VcfRecord, pos_from_start
 from genolm.scoring.fields import PREFIX, SKIP, Result, ScoreField
 from genolm.scoring.shards import BLOCK_COLUMN, BLOCK_MARK, END_MARK, Shard
-from genolm.scoring.tables import MISSING, Column, Row, WriteRows, open_table, table_suffix
-from genolm.scoring.variant_tables import VariantTable
+from genolm.scoring.tables import MISSING, WriteRows, open_table
 from genolm.scoring.writers import Annotation, WriteRecord
 
 RowsOf = Callable[[VcfRecord, Sequence[Result]], Iterable[Row]]

@@ -8,7 +8,7 @@ contig tiles are shifted inside, as the windows of the exact score are.
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from genolm.scoring.windows import window_start
+from genolm.data.edit_windows import window_start
 
 FINEST: Final = 32  # bases: segments begin at multiples of it, counted from a tile's first site
 MOST_PLACES: Final = 32

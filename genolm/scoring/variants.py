@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from genolm.data.sites import SiteReader
 from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
 from genolm.genome.variant import Variant
@@ -21,7 +22,6 @@ from genolm.scoring.consequence_column import CONSEQUENCE, GENE, ConsequenceColu
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.fields import check_scores
 from genolm.scoring.scorer import VariantScorer, choose_window
-from genolm.scoring.sites import SiteReader
 
 __all__ = ["CHUNK", "AlleleScore", "VariantScorer", "choose_window", "score_variants"]
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.scoring.edits import Edit
+from genolm.data.edit_windows import GenomeWindows, allele_ids, window_start
+from genolm.genome.edits import Edit
 from genolm.scoring.likelihood import ModelRunner
-from genolm.scoring.windows import GenomeWindows, allele_ids, window_start
 from genolm.tokenization.complement import reverse_complement_ids
 from genolm.tokenization.vocabulary import A
 

@@ -7,17 +7,12 @@ from typing import BinaryIO, Final
 
 from genolm.atomic import replace_when_done
 from genolm.console import warn
+from genolm.data.columns import TABLE_SUFFIXES, table_suffix
+from genolm.data.variant_tables import VariantTable
 from genolm.errors import UsageError
 from genolm.genome.vcf import ENCODING, ERRORS, VcfRecord
 from genolm.scoring.fields import Result, ScoreField
-from genolm.scoring.tables import (
-    TABLE_SUFFIXES,
-    check_place,
-    check_table,
-    standard_output,
-    table_suffix,
-)
-from genolm.scoring.variant_tables import VariantTable
+from genolm.scoring.tables import check_place, check_table, standard_output
 from genolm.scoring.vcf_output import Provenance, annotate_header, annotate_line, info_entry
 
 WriteRecord = Callable[[VcfRecord, Sequence[Result]], None]

@@ -11,12 +11,12 @@ import pytest
 from pyarrow import parquet
 
 from genolm.cli.main import run
+from genolm.data.edit_windows import GenomeWindows
 from genolm.genome import Fasta
+from genolm.genome.edits import Edit
 from genolm.models.auto import TOKENIZERS, load
 from genolm.models.build import build_model
-from genolm.scoring.edits import Edit
 from genolm.scoring.site_features import SiteFeatures
-from genolm.scoring.windows import GenomeWindows
 
 BASES = "ACGTTGCAAC" * 30
 HEADER = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from genolm.data.edit_windows import GenomeWindows
 from genolm.genome.fasta import Fasta
 from genolm.models.auto import TOKENIZERS
 from genolm.models.build import build_model
@@ -14,7 +15,6 @@ from genolm.scoring import journal, score_file
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import ScoringJob
 from genolm.scoring.scorer import VariantScorer
-from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import encode
 
 WINDOW = 32

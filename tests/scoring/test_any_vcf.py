@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from genolm.data.edit_windows import GenomeWindows
 from genolm.errors import InputError
 from genolm.scoring import score_file as module
 from genolm.scoring.fields import fields_of, ratio
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import ScoringJob, score_file
-from genolm.scoring.windows import GenomeWindows
 
 EXAMPLES = int(os.environ.get("GENOLM_FUZZ_EXAMPLES", "300"))
 

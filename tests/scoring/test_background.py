@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from genolm.data.trinucleotides import CONTEXTS
 from genolm.errors import InputError, UsageError
+from genolm.genome.edits import Edit
 from genolm.scoring import background as module
 from genolm.scoring.background import draw_sites, parse_background, read_snvs, snvs_at
-from genolm.scoring.edits import Edit
-from genolm.scoring.trinucleotides import CONTEXTS
 from genolm.tokenization.encode import decode
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

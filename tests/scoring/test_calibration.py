@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from genolm.errors import InputError, UsageError
+from genolm.genome.edits import Edit
 from genolm.scoring.calibration import Calibration, Conditions, is_calibration, read_calibration
-from genolm.scoring.edits import Edit
 from genolm.scoring.fields import SCORES
 
 CONDITIONS = Conditions(

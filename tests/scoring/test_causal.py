@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from genolm.genome.edits import Edit
 from genolm.genome.sequence import reverse_complement
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.edits import Edit
 from genolm.scoring.likelihood import ModelRunner
 from genolm.tokenization.encode import encode
 

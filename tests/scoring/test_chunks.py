@@ -2,14 +2,14 @@ import io
 
 import pytest
 
+from genolm.data.build_check import BuildCheck
+from genolm.data.sites import SiteReader
 from genolm.errors import InputError
 from genolm.genome.aliases import ContigResolver
+from genolm.genome.edits import Edit
 from genolm.genome.vcf import VcfReader
 from genolm.scoring import chunks as module
-from genolm.scoring.build_check import BuildCheck
 from genolm.scoring.chunks import read_chunks
-from genolm.scoring.edits import Edit
-from genolm.scoring.sites import SiteReader
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genolm.errors import UsageError
-from genolm.scoring.edits import Edit
+from genolm.genome.edits import Edit
 from genolm.scoring.journal import Journal, digest_of
 from genolm.scoring.journal_file import JournalFile
 

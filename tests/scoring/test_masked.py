@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from genolm.genome.edits import Edit
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring.edits import Edit
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import FLANK, SPACING, MaskedRatios
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genolm.scoring.edits import Edit
+from genolm.genome.edits import Edit
 from genolm.scoring.fields import SCORES, ScoreField, delta_fields
 from genolm.scoring.percentiles import FEWEST, SAME, Percentiles, Ranks, percentile_fields
 

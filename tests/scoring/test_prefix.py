@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from genolm.data.edit_windows import GenomeWindows
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.models.build import build_model
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.edits import Edit
 from genolm.scoring.likelihood import ModelRunner, SequenceWindow
 from genolm.scoring.prefix import (
     STEP,
@@ -14,7 +15,6 @@ from genolm.scoring.prefix import (
     group_by_beginning,
     shared_length,
 )
-from genolm.scoring.windows import GenomeWindows
 
 LENGTH = 150
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from genolm.errors import InputError
+from genolm.genome.edits import Edit
 from genolm.scoring import journal as journal_module
-from genolm.scoring.edits import Edit
 from genolm.scoring.journal_file import journal_path
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import score_file

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genolm.errors import InputError, UsageError
+from genolm.genome.edits import SKIP_REASONS
 from genolm.scoring import score_file as module
-from genolm.scoring.edits import SKIP_REASONS
 from genolm.scoring.fields import ratio
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import ScoringJob, Summary, score_file

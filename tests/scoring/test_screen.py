@@ -7,14 +7,14 @@ import torch
 from scipy.stats import spearmanr
 
 import genolm
+from genolm.data.edit_windows import GenomeWindows
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.edits import Edit
 from genolm.scoring.first_order import Change, ChangedTile, TailRunner, TailSizes
 from genolm.scoring.prefix import causal_runner
 from genolm.scoring.screen import ScreenRatios, TiledTails, screen_sizes
-from genolm.scoring.windows import GenomeWindows
 from genolm.tokenization.encode import decode
 from genolm.tokenization.vocabulary import A, C
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from genolm.genome.edits import Edit
 from genolm.models.seeded import SeededModel
-from genolm.scoring.edits import Edit
 from genolm.scoring.fast_parts import FastParts
 from genolm.scoring.fast_store import FastStore
 from genolm.scoring.likelihood import ModelRunner

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from genolm.data import columns
 from genolm.errors import InputError, UsageError
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring import tables
 from genolm.scoring.sequences import chunks, read_sequences
 
 FASTA_TEXT = ">one first\nACGT\nacg\n\n>two\nNNA\r\n>three\nA"
@@ -114,7 +114,7 @@ def test_what_is_not_there_or_not_known_is_wrong_usage(put, fasta_path, tmp_path
         read_sequences(put("in.bed", "chr1\t1\t2\n"))
     with pytest.raises(UsageError, match="holds its own sequences"):
         read_sequences(put("in.fa", FASTA_TEXT), fasta=fasta_path)
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    monkeypatch.setattr(columns, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install"):
         read_sequences(put("in.parquet", "PAR1"))
 

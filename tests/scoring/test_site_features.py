@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring.edits import Edit
 from genolm.scoring.site_features import SITE_WINDOW, SiteFeatures, site_means
 from genolm.tokenization.encode import encode
 

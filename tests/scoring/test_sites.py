@@ -1,8 +1,8 @@
 import pytest
 
+from genolm.data.sites import Site, SiteReader
 from genolm.genome.aliases import ContigResolver
-from genolm.scoring.edits import Edit
-from genolm.scoring.sites import Site, SiteReader
+from genolm.genome.edits import Edit
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import gzip
 import pytest
 from pyarrow import parquet
 
+from genolm.data import columns
+from genolm.data.columns import Column
 from genolm.errors import UsageError
 from genolm.scoring import tables
-from genolm.scoring.tables import Column, check_table, open_table
+from genolm.scoring.tables import check_table, open_table
 
 COLUMNS = [
     Column("name", "text"),
@@ -91,6 +93,6 @@ def test_what_cannot_be_written_is_refused_first(tmp_path, monkeypatch):
     (tmp_path / "folder.tsv").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         check_table(tmp_path / "folder.tsv")
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    monkeypatch.setattr(columns, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'genolm\[tracks\]'"):
         check_table(tmp_path / "out.parquet")

@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
+from genolm.data.trinucleotides import CHANGES, CONTEXTS, Change, change_of, contexts_at
+from genolm.genome.edits import Edit
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring.edits import Edit
-from genolm.scoring.trinucleotides import CHANGES, CONTEXTS, Change, change_of, contexts_at
 from genolm.tokenization.encode import encode
 
 ALL_THREES = ["".join(bases) for bases in itertools.product("ACGT", repeat=3)]

@@ -8,10 +8,10 @@ import pytest
 from pyarrow import parquet
 from pysam import bcftools
 
+from genolm.data.variant_tables import open_variant_table
 from genolm.errors import InputError
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.score_file import ScoringJob, score_file
-from genolm.scoring.variant_tables import open_variant_table
 
 ADDED = ["GENOLM_LLR", "GENOLM_SKIP"]
 

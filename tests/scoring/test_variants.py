@@ -5,9 +5,9 @@ import torch
 
 import genolm.scoring
 from genolm.errors import UsageError
+from genolm.genome.edits import Edit
 from genolm.genome.variant import Variant
 from genolm.models.build import build_model
-from genolm.scoring.edits import Edit
 from genolm.scoring.variants import VariantScorer, choose_window, score_variants
 from genolm.tokenization import CaduceusTokenizer
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genolm.data import edit_windows as windows
+from genolm.data.edit_windows import GenomeWindows, alt_ids, place, window_start
 from genolm.errors import InputError
-from genolm.scoring import windows
-from genolm.scoring.edits import Edit
-from genolm.scoring.windows import GenomeWindows, alt_ids, place, window_start
+from genolm.genome.edits import Edit
 from genolm.tokenization.encode import decode, encode
 
 

@@ -1,4 +1,4 @@
-"""What `score` reads, as one kind of stream: VCF or BCF, a table, variants as arguments."""
+"""Variants to read, as one kind of stream: VCF or BCF, a table, variants as arguments."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from genolm.data.variant_tables import VariantTable, is_variant_table, open_variant_table
 from genolm.genome.compression import source_name
 from genolm.genome.regions import Regions
 from genolm.genome.variant import Variant, parse_variant
 from genolm.genome.vcf import VcfRecord, open_vcf, pos_from_start
-from genolm.scoring.variant_tables import VariantTable, is_variant_table, open_variant_table
 
 MINIMAL_COLUMNS: Final = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 _FILE: Final = re.compile(r".*\.(vcf|bcf|gz|bgz|txt)", re.IGNORECASE)

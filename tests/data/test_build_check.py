@@ -1,9 +1,9 @@
 import pytest
 
+from genolm.data.build_check import BuildCheck
+from genolm.data.sites import Site
 from genolm.errors import InputError
 from genolm.genome.vcf import VcfRecord
-from genolm.scoring.build_check import BuildCheck
-from genolm.scoring.sites import Site
 
 RECORD = VcfRecord("", "\n", 17, "chr1", 99, "AT", ("C",), ".")
 RIGHT, WRONG, UNKNOWN = (Site(("star",), ref_is_right=right) for right in (True, False, None))

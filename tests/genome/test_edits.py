@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genolm.scoring.edits import SKIP_REASONS, Edit, reason_in_text
+from genolm.genome.edits import SKIP_REASONS, Edit, reason_in_text
 
 ALLELES = st.text(alphabet="ACGTacgt", min_size=1, max_size=8)
 

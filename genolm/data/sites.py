@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from genolm.data.edit_windows import GenomeWindows
 from genolm.genome.aliases import ContigResolver
+from genolm.genome.edits import LETTERS, Edit, reason_in_text
 from genolm.genome.sequence import is_acgt
-from genolm.scoring.edits import LETTERS, Edit, reason_in_text
-from genolm.scoring.windows import GenomeWindows
 
 
 class Site(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.genome.edits import Edit
 from genolm.genome.fasta import Fasta
-from genolm.scoring.edits import Edit
 from genolm.tokenization.encode import encode
 from genolm.tokenization.vocabulary import A, C, G, N, T
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from genolm.data.edit_windows import GenomeWindows, allele_ids
+from genolm.genome.edits import Edit
 from genolm.genome.sequence import reverse_complement
-from genolm.scoring.edits import Edit
-from genolm.scoring.windows import GenomeWindows, allele_ids
 from genolm.tokenization.vocabulary import A
 
 BASES: Final = "ACGT"

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from genolm.data.columns import DELIMITERS, Column, Kind, require_pyarrow, table_suffix
 from genolm.errors import InputError
 from genolm.genome.compression import DamagedInputError, open_decompressed, require_file
 from genolm.genome.vcf import VcfRecord, start_from_pos
-from genolm.scoring.tables import DELIMITERS, Column, Kind, require_pyarrow, table_suffix
 
 SYNONYMS: Final = {
     "chrom": ("chrom", "#chrom", "chr", "chromosome"),

@@ -1,7 +1,7 @@
 """The REF and the ALT window of an edit, and where the edit stands in each."""
 
-from genolm.scoring.edits import Edit
-from genolm.scoring.windows import GenomeWindows, Placement, alt_ids
+from genolm.data.edit_windows import GenomeWindows, Placement, alt_ids
+from genolm.genome.edits import Edit
 from genolm.tokenization.complement import reverse_complement_ids
 
 SitedWindow = tuple[bytes, int]  # token ids, and the position of the edit among them

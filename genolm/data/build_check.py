@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from genolm.data.sites import Site
 from genolm.errors import InputError
 from genolm.genome.vcf import VcfRecord, pos_from_start
-from genolm.scoring.sites import Site
 
 FIRST: Final = 1000
 FEWEST: Final = 20
