@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from genolm.metrics.classification import Metrics, classification_metrics
 from genolm.metrics.regression import regression_metrics
 
+Scores = NDArray[np.float64]
 Task = Literal["classification", "multilabel", "regression"]
 TASKS = ("classification", "multilabel", "regression")
 
@@ -57,6 +58,23 @@ def kmer_baseline(
     k: Sequence[int] = (4, 5, 6),
     max_train: int = 10_000,
 ) -> Metrics:
+    """The metrics of :func:`kmer_scores` on the whole test set (the keys of task_metrics)."""
+    sets = (train_sequences, train_labels, test_sequences, test_labels)
+    scores = kmer_scores(*sets, task=task, seed=seed, k=k, max_train=max_train)
+    return task_metrics(test_labels, scores, task=task)
+
+
+def kmer_scores(
+    train_sequences: Sequence[str],
+    train_labels: ArrayLike,
+    test_sequences: Sequence[str],
+    test_labels: ArrayLike,
+    *,
+    task: Task,
+    seed: int,
+    k: Sequence[int] = (4, 5, 6),
+    max_train: int = 10_000,
+) -> Scores:
     """Logistic (or ridge) regression on the k-mers of one strand, position forgotten.
 
     Features are tf-idf weights of all k-mers with logarithmic counts, each row of length 1; a
@@ -66,14 +84,14 @@ def kmer_baseline(
         train_sequences: DNA (n,).
         train_labels: Labels of the training rows (see the module).
         test_sequences: DNA (m,).
-        test_labels: Labels of the test rows.
+        test_labels: Labels of the test rows; only their shape and number of classes count.
         task: ``classification``, ``multilabel`` (one regression a label) or ``regression``.
         seed: Draws the training rows when there are more than ``max_train``.
         k: Word lengths.
         max_train: Most training rows used.
 
     Returns:
-        The keys of :func:`task_metrics`, on the whole test set.
+        Logits (m, classes), log-odds (m, labels) or values as the labels, of the test rows.
 
     Raises:
         ValueError: When nothing can be learned (no row, or a single class in train).
@@ -91,7 +109,7 @@ def kmer_baseline(
     train = vectorizer.fit_transform([train_sequences[i] for i in chosen])
     test = vectorizer.transform(list(test_sequences))
     learners = {"classifier": _logistic_regression, "regressor": _ridge}
-    return _judge(learners, train, labels[chosen], test, test_labels, task)
+    return _scores(learners, train, labels[chosen], test, test_labels, task)
 
 
 def length_baseline(
@@ -102,18 +120,31 @@ def length_baseline(
     *,
     task: Task,
 ) -> Metrics:
+    """The metrics of :func:`length_scores` on the whole test set (the keys of task_metrics)."""
+    scores = length_scores(train_sequences, train_labels, test_sequences, test_labels, task=task)
+    return task_metrics(test_labels, scores, task=task)
+
+
+def length_scores(
+    train_sequences: Sequence[str],
+    train_labels: ArrayLike,
+    test_sequences: Sequence[str],
+    test_labels: ArrayLike,
+    *,
+    task: Task,
+) -> Scores:
     """A decision tree that sees the length of a sequence and nothing else.
 
     Args:
         train_sequences: DNA (n,).
         train_labels: Labels of the training rows (see the module).
         test_sequences: DNA (m,).
-        test_labels: Labels of the test rows.
+        test_labels: Labels of the test rows; only their shape and number of classes count.
         task: ``classification``, ``multilabel`` or ``regression``.
 
     Returns:
-        The keys of :func:`task_metrics`. Far above the majority rate, they say that a model which
-        can see padding may score without reading a base.
+        Scores of the test rows, as :func:`kmer_scores`. Far above the majority rate, they say that
+        a model which can see padding may score without reading a base.
 
     Raises:
         ValueError: When nothing can be learned (no row, or a single class in train).
@@ -124,7 +155,7 @@ def length_baseline(
         for sequences in (train_sequences, test_sequences)
     )
     learners = {"classifier": _classification_tree, "regressor": _regression_tree}
-    return _judge(learners, train, labels, test, test_labels, task)
+    return _scores(learners, train, labels, test, test_labels, task)
 
 
 def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
@@ -139,29 +170,27 @@ def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
     return known
 
 
-def _judge(
+def _scores(
     learners: dict[str, Any],
     train: Any,
     train_labels: NDArray[Any],
     test: Any,
     test_labels: ArrayLike,
     task: Task,
-) -> Metrics:
-    """Fit the task's learner on train features (n, f) and judge it on test features (m, f)."""
+) -> Scores:
+    """Fit the task's learner on train features (n, f) and apply it to test features (m, f)."""
     truth = np.asarray(test_labels)
     if task == "regression":
         predicted = learners["regressor"]().fit(train, train_labels).predict(test)
-        return regression_metrics(truth, np.reshape(predicted, truth.shape))
+        return np.reshape(np.asarray(predicted, dtype=np.float64), truth.shape)
     if task == "multilabel":
         columns = [
             _logits(learners["classifier"](), train, column, test, classes=2)
             for column in train_labels.T
         ]
-        log_odds = np.stack([logit[:, 1] - logit[:, 0] for logit in columns], axis=1)
-        return classification_metrics(truth, log_odds, task=task)
+        return np.stack([logit[:, 1] - logit[:, 0] for logit in columns], axis=1)
     classes = 1 + int(max(train_labels.max(), truth.max(initial=0)))
-    logits = _logits(learners["classifier"](), train, train_labels, test, classes=classes)
-    return classification_metrics(truth, logits)
+    return _logits(learners["classifier"](), train, train_labels, test, classes=classes)
 
 
 def _logits(

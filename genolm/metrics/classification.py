@@ -69,7 +69,7 @@ def _single_label(labels: Labels, logits: Scores) -> Metrics:
         raise ValueError("scores for one class only: two columns or more needed")
     predicted = logits.argmax(axis=1)
     judged = [1] if classes == 2 else range(classes)
-    by_class = [(labels == c, predicted == c, _log_odds(logits, c)) for c in judged]
+    by_class = [(labels == c, predicted == c, log_odds(logits, c)) for c in judged]
     return {
         "accuracy": float((predicted == labels).mean()),
         "mcc": _mcc(labels, predicted),
@@ -91,7 +91,7 @@ def _multilabel(labels: Labels, logits: Scores) -> Metrics:
     }
 
 
-def _log_odds(logits: Scores, index: int) -> Scores:
+def log_odds(logits: Scores, index: int) -> Scores:
     """Log-odds (n,) of one class against the rest; ranks as its softmax does, without ties at 1."""
     rest = np.logaddexp.reduce(np.delete(logits, index, axis=1), axis=1)
     odds: Scores = logits[:, index] - rest

@@ -12,6 +12,7 @@ from genolm.report.chart import Line, draw_lines
 from genolm.report.page import facts, note, page, preformatted, table
 from genolm.report.predictions import confusion_table, roc_lines
 from genolm.training.checkpoints import read_json
+from genolm.training.judge import interval_rows
 from genolm.training.run_folder import RunFolder
 
 Lines = Sequence[Mapping[str, Any]]
@@ -87,7 +88,7 @@ def _result(metrics: Mapping[str, Any]) -> list[str]:
         return [table(("bits per base", *PARTS), rows, ours="model")]
     test = metrics["test"]
     names = [name for name in test if isinstance(test[name], float | int) and name != "n"]
-    found = {"model": test, **metrics.get("baselines", {})}
+    found = {"model": test, **interval_rows(metrics), **metrics.get("baselines", {})}
     rows = [
         [name, *(figures.get(key) for key in names)]
         for name, figures in found.items()

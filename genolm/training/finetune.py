@@ -15,7 +15,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
 from genolm.data.labels import LabelSpace
-from genolm.training.judge import Figures, judge, judge_baselines, predict_logits, write_predictions
+from genolm.training.judge import (
+    Figures,
+    baseline_scores,
+    interval_rows,
+    judge,
+    judge_baselines,
+    judge_certainty,
+    predict_logits,
+    write_predictions,
+)
 from genolm.training.labelled_parts import EpochExamples, LabelledPart, LabelledParts, read_parts
 from genolm.training.loop import Ended, Lines, Loop, load_weights, run_loop
 from genolm.training.machine import (
@@ -235,9 +244,12 @@ def _finish(session: Finetuning, ended: Ended) -> None:
     valid = session.judge(parts.valid)
     logits = session.predict(parts.test)
     test = judge(logits, parts.test.targets, recipe.task)
-    baselines = judge_baselines(parts, recipe.task, recipe.train.seed)
+    scores = baseline_scores(parts, recipe.task, recipe.train.seed)
+    baselines = judge_baselines(parts, recipe.task, recipe.train.seed, scores)
+    certainty = judge_certainty(logits, scores, parts.test.targets, recipe.task)
     metrics = {
         "test": test,
+        **certainty,
         "valid": valid,
         "baselines": baselines,
         "classes": list(session.space.names),
@@ -252,7 +264,7 @@ def _finish(session: Finetuning, ended: Ended) -> None:
     )
     session.model.config.training_length = session.length
     publish(run, session.model, session.tokenizer, metrics)
-    _say_result(session, {"model": test, **baselines}, ended)
+    _say_result(session, {"model": test, **interval_rows(certainty), **baselines}, ended)
 
 
 def _say_result(session: Finetuning, rows: Mapping[str, Figures], ended: Ended) -> None:

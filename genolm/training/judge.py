@@ -1,6 +1,6 @@
 """How good a classifier or regressor is on a whole part, never averaged over batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from torch import nn
 
 from genolm.atomic import write_text
 from genolm.data.labelled_dataset import LabelledDataset
-from genolm.metrics.baselines import kmer_baseline, length_baseline, majority_rate, task_metrics
+from genolm.metrics.baselines import kmer_scores, length_scores, majority_rate, task_metrics
+from genolm.metrics.intervals import Bootstrap, compare
 from genolm.objectives import ProblemType, classification_loss
 from genolm.training.labelled_parts import LabelledPart, LabelledParts
 from genolm.training.recipe_finetune import Task
 
 Figures = dict[str, float | None]
+Scores = NDArray[np.float64]
 
 PROBLEM_TYPES: dict[Task, ProblemType] = {
     "classification": "single_label_classification",
@@ -28,7 +30,7 @@ PROBLEM_TYPES: dict[Task, ProblemType] = {
 @torch.no_grad()
 def predict_logits(
     model: nn.Module, examples: LabelledDataset, *, batch_size: int, device: torch.device
-) -> NDArray[np.float64]:
+) -> Scores:
     """Return the logits (rows, labels) of every example; ``model`` is left in evaluation mode."""
     model.eval()
     logits = []
@@ -39,7 +41,7 @@ def predict_logits(
     return np.asarray(torch.cat(logits).numpy())
 
 
-def judge(logits: NDArray[np.float64], targets: NDArray[Any], task: Task) -> Figures:
+def judge(logits: Scores, targets: NDArray[Any], task: Task) -> Figures:
     """Return ``loss`` and the metrics of the task on a whole part, and ``n``.
 
     Args:
@@ -54,20 +56,81 @@ def judge(logits: NDArray[np.float64], targets: NDArray[Any], task: Task) -> Fig
     return {"loss": float(loss), **task_metrics(targets, scores, task=task), "n": len(targets)}
 
 
-def judge_baselines(parts: LabelledParts, task: Task, seed: int) -> dict[str, Figures]:
-    """Return what needs no language model: the majority, k-mers, and the length alone."""
+def baseline_scores(parts: LabelledParts, task: Task, seed: int) -> dict[str, Scores]:
+    """Return the scores of k-mers, and of the length alone, on the test rows."""
     known, asked = parts.learned, parts.test
     sets = (known.rows.sequences, known.targets, asked.rows.sequences, asked.targets)
-    kmers = kmer_baseline(*sets, task=task, seed=seed)
-    lengths = length_baseline(*sets, task=task)
-    if task == "regression":
-        return {"kmer_ridge": kmers, "length_only": lengths}
-    majority: Figures = {"accuracy": majority_rate(known.targets, asked.targets)}
-    return {"majority": majority, "kmer_logistic": kmers, "length_only": lengths}
+    kmers = kmer_scores(*sets, task=task, seed=seed)
+    name = "kmer_ridge" if task == "regression" else "kmer_logistic"
+    return {name: kmers, "length_only": length_scores(*sets, task=task)}
+
+
+def judge_baselines(
+    parts: LabelledParts, task: Task, seed: int, scores: Mapping[str, Scores] | None = None
+) -> dict[str, Figures]:
+    """Return what needs no language model: the majority, k-mers, and the length alone.
+
+    Args:
+        parts: The labelled set.
+        task: What the labels are.
+        seed: Of the rows that k-mers learn from.
+        scores: What :func:`baseline_scores` returned; None to ask it.
+    """
+    known, asked = parts.learned.targets, parts.test.targets
+    found = baseline_scores(parts, task, seed) if scores is None else scores
+    figures: dict[str, Figures] = {}
+    if task != "regression":
+        figures["majority"] = {"accuracy": majority_rate(known, asked)}
+    return figures | {name: task_metrics(asked, said, task=task) for name, said in found.items()}
+
+
+def judge_certainty(
+    logits: Scores, baselines: Mapping[str, Scores], targets: NDArray[Any], task: Task
+) -> dict[str, Any]:
+    """Return how far the figures of the test part could be off, for metrics.json.
+
+    Args:
+        logits: Of the model, for every test row (rows, labels).
+        baselines: What :func:`baseline_scores` returned.
+        targets: Labels (rows,) or (rows, labels).
+        task: What the labels are.
+
+    Returns:
+        ``intervals`` of the model's figures, ``baseline_intervals``, ``above_baselines`` (of what
+        the model is above each baseline on the same rows) and how they were made, ``bootstrap``;
+        nothing when the test part is so large that they would take minutes.
+    """
+    bootstrap = Bootstrap.within(len(logits), logits.shape[1])
+    if bootstrap is None:
+        return {}
+    said = logits.reshape(targets.shape) if task == "regression" else logits
+    compared = compare(targets, {"model": said, **baselines}, task=task, bootstrap=bootstrap)
+    return {
+        "intervals": compared.intervals.pop("model"),
+        "baseline_intervals": compared.intervals,
+        "above_baselines": compared.above,
+        "bootstrap": {"draws": bootstrap.draws, "confidence": bootstrap.confidence},
+    }
+
+
+def interval_rows(certainty: Mapping[str, Any]) -> dict[str, Figures]:
+    """Return the ends of the model's intervals as two rows to stand under its figures.
+
+    Args:
+        certainty: From :func:`judge_certainty` or metrics.json; with no intervals, no rows.
+    """
+    intervals = certainty.get("intervals", {})
+    if not intervals:
+        return {}
+    share = f"{100 * certainty['bootstrap']['confidence']:g} %"
+    return {
+        f"  {share} {word}": {name: ends and ends[at] for name, ends in intervals.items()}
+        for at, word in enumerate(("from", "to"))
+    }
 
 
 def write_predictions(
-    path: Path, part: LabelledPart, logits: NDArray[np.float64], task: Task, names: Sequence[str]
+    path: Path, part: LabelledPart, logits: Scores, task: Task, names: Sequence[str]
 ) -> None:
     """Write a TSV: the label, the prediction and the probability of each class, row by row."""
     header = ["row", "label", "predicted", *(f"p_{name}" for name in names)]
@@ -78,9 +141,7 @@ def write_predictions(
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _decide(
-    logits: NDArray[np.float64], task: Task, names: Sequence[str]
-) -> tuple[str, NDArray[np.float64]]:
+def _decide(logits: Scores, task: Task, names: Sequence[str]) -> tuple[str, Scores]:
     if task == "regression":
         return f"{logits[0]:.6g}", np.zeros(0)
     if task == "multilabel":

@@ -78,6 +78,25 @@ def test_a_run_leaves_what_the_contract_says(finetuning, capsys):
     assert "kmer_logistic" in said.err
 
 
+def test_figures_stand_within_their_intervals(finetuning, capsys):
+    recipe = finetuning()
+    finetune(recipe)
+    figures = metrics(recipe)
+    assert figures["bootstrap"] == {"draws": 1000, "confidence": 0.95}
+    assert figures["above_baselines"].keys() == {"kmer_logistic", "length_only"}
+    rows = {"model": (figures["test"], figures["intervals"])} | {
+        name: (figures["baselines"][name], figures["baseline_intervals"][name])
+        for name in ("kmer_logistic", "length_only")
+    }
+    for found, intervals in rows.values():
+        for name, (low, high) in intervals.items():
+            assert low - 1e-12 <= found[name] <= high + 1e-12
+    low, high = figures["above_baselines"]["length_only"]["accuracy"]
+    lead = figures["test"]["accuracy"] - figures["baselines"]["length_only"]["accuracy"]
+    assert low <= lead <= high
+    assert "95 % from" in capsys.readouterr().err
+
+
 def test_an_easy_task_is_learned(finetuning):
     recipe = finetuning(train={"epochs": 6, "learning_rate": 3e-2, "patience": None})
     finetune(recipe)
