@@ -18,7 +18,7 @@ from transformers import (
 from genolm.errors import InputError, UsageError
 from genolm.models.backbone import GenolmModel
 from genolm.models.build import LABEL_OPTIONS
-from genolm.models.classification import Classifier
+from genolm.models.classification import FineTuned
 from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.families import FAMILIES, Family, Task, objective_of
 from genolm.models.folder_errors import check_keys, read_object
@@ -55,7 +55,8 @@ def register() -> None:
         AutoConfig.register(name, family.config, exist_ok=True)
         AutoModel.register(family.config, family.backbone, exist_ok=True)
         for task, model_class in family.tasks.items():
-            AUTO_CLASSES[task].register(family.config, model_class, exist_ok=True)
+            if task in AUTO_CLASSES:
+                AUTO_CLASSES[task].register(family.config, model_class, exist_ok=True)
         AutoTokenizer.register(family.config, tokenizer_class=TOKENIZERS[name], exist_ok=True)
 
 
@@ -74,8 +75,8 @@ def load(
         path_or_name: A folder, or a model on the Hugging Face hub ("owner/name"), which is asked
             only if there is no such folder.
         task: What the model is to do; None is what the folder says. A model loaded for
-            (token) classification that did something else before keeps its backbone and gets a
-            fresh head.
+            (token) classification or variant_effect that did something else before keeps its
+            backbone and gets a fresh head.
         options: Config options to change, such as num_labels or pooling_strategy; numbers may be
             given as text.
         seed: A fresh head is a function of it.
@@ -99,7 +100,7 @@ def load(
     wide = torch.float64 if narrow is torch.float64 else torch.float32
     fresh_head = _has_fresh_head(config, model_class, options or {})
     model = read_model(folder, model_class, config, wide, seed, fresh_head)
-    if isinstance(model, Classifier) and not _is_stated(config, model_class):
+    if isinstance(model, FineTuned) and not _is_stated(config, model_class):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model.draw_head()  # the file may hold the head of another kind of classifier
@@ -175,7 +176,7 @@ def _class_for_task(
 def _has_fresh_head(
     config: GenolmConfig, model_class: type[GenolmModel], options: Mapping[str, Any]
 ) -> bool:
-    if not issubclass(model_class, Classifier):
+    if not issubclass(model_class, FineTuned):
         return False
     changed = bool({"num_labels", "id2label"} & options.keys())
     return changed or not _is_stated(config, model_class)

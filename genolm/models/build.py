@@ -21,7 +21,7 @@ def build_model(family: str, task: str, options: Mapping[str, Any], *, seed: int
 
     Args:
         family: Name of the family.
-        task: masked_lm, causal_lm, classification or token_classification.
+        task: masked_lm, causal_lm, classification, token_classification or variant_effect.
         options: Options of the family's config; numbers may be given as text. Of HyenaDNA,
             max_seq_len follows from training_length where it is not given.
         seed: All weights are a function of it; the generators in use are left as they were.

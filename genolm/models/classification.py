@@ -14,17 +14,12 @@ from genolm.modules.reverse_complement import split_strands
 from genolm.objectives import classification_loss
 
 
-class Classifier(HeadModel):
-    """A backbone and one linear layer without bias, under the name `score`.
-
-    An equivariant backbone reads both strands by itself, and the scores of the strands are
-    averaged. Others do so (`conjoin_train`, `conjoin_eval`) when they are given both strands.
-    """
+class FineTuned(HeadModel):
+    """A backbone and a head of labels, under the name `score`, that can be drawn anew."""
 
     def __init__(self, config: GenolmConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels or 2
-        self.score = Linear(config.d_model, self.num_labels, bias=False, full_precision=True)
 
     @property
     def conjoins(self) -> bool:
@@ -32,6 +27,22 @@ class Classifier(HeadModel):
         config = self.config
         eval_only = config.conjoin_eval and not self.training
         return not config.rcps and (config.conjoin_train or eval_only)
+
+    def draw_head(self) -> None:
+        """Give the head new weights, whatever it had."""
+        raise NotImplementedError
+
+
+class Classifier(FineTuned):
+    """The head is one linear layer without bias.
+
+    An equivariant backbone reads both strands by itself, and the scores of the strands are
+    averaged. Others do so (`conjoin_train`, `conjoin_eval`) when they are given both strands.
+    """
+
+    def __init__(self, config: GenolmConfig) -> None:
+        super().__init__(config)
+        self.score = Linear(config.d_model, self.num_labels, bias=False, full_precision=True)
 
     @torch.no_grad()
     def draw_head(self) -> None:

@@ -80,6 +80,9 @@ class GenolmConfig(PreTrainedConfig):
         mask_padding: Whether padding at the ends of a sequence is left out, so that a sequence
             gives the same whatever it is padded to; false is what published results were obtained
             with, where padding is a token like any other.
+        effect_antisymmetric: Whether exchanging REF and ALT only changes the sign of what a
+            variant-effect model says, as of a log fold change.
+        effect_hidden: Width of the hidden layer of its head; None for a linear head.
     """
 
     d_model: int = 256
@@ -94,6 +97,8 @@ class GenolmConfig(PreTrainedConfig):
     conjoin_train: bool = False
     conjoin_eval: bool = False
     mask_padding: bool = False
+    effect_antisymmetric: bool = False
+    effect_hidden: int | None = None
 
     attribute_map: ClassVar[dict[str, str]] = {
         "hidden_size": "d_model",
@@ -143,6 +148,8 @@ class GenolmConfig(PreTrainedConfig):
         for name in ("d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.effect_hidden is not None and self.effect_hidden < 1:
+            raise ValueError(f"effect_hidden must be 1 or more, or null, got {self.effect_hidden}")
         if self.conjoin_train and self.conjoin_eval:
             raise ValueError("conjoin_train and conjoin_eval exclude each other: set one of them")
         self.mixer_config()

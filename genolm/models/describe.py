@@ -12,6 +12,7 @@ from genolm.models.configuration import GenolmConfig, maximum_length
 from genolm.models.families import FAMILIES, objective_of
 from genolm.models.hub import find_folder
 from genolm.models.presets import ALIASES, PRESETS, preset_options
+from genolm.models.variant_effect import VariantEffectModel
 from genolm.models.weights import find_weights, weights_digest
 
 
@@ -90,6 +91,7 @@ def _facts(model: GenolmModel) -> dict[str, Any]:
         "training_length": config.training_length,
         "objective": config.objective,
         "labels": _labels(model),
+        "effect": _effect(config) if isinstance(model, VariantEffectModel) else None,
     }
 
 
@@ -98,6 +100,13 @@ def _task(model: GenolmModel) -> str | None:
         return objective_of(model)
     except ValueError:  # a backbone alone
         return None
+
+
+def _effect(config: GenolmConfig) -> str:
+    width = config.effect_hidden
+    head = "linear head" if width is None else f"head with a hidden layer of {width:,}"
+    sign = "antisymmetric: exchanging REF and ALT changes the sign"
+    return f"{head}, {sign}" if config.effect_antisymmetric else head
 
 
 def _labels(model: GenolmModel) -> list[str] | None:

@@ -12,6 +12,7 @@ from genolm.models.caduceus.modeling_caduceus import (
     CaduceusForSequenceClassification,
     CaduceusForTokenClassification,
 )
+from genolm.models.caduceus.variant_caduceus import CaduceusForVariantEffect
 from genolm.models.classification import SequenceClassifier
 from genolm.models.configuration import GenolmConfig
 from genolm.models.hyenadna.configuration_hyenadna import HyenaDNAConfig
@@ -21,10 +22,12 @@ from genolm.models.hyenadna.modeling_hyenadna import (
     HyenaDNAForTokenClassification,
     HyenaDNAModel,
 )
+from genolm.models.hyenadna.variant_hyenadna import HyenaDNAForVariantEffect
 from genolm.models.language import CausalLanguageModel, MaskedLanguageModel
 from genolm.models.token_classification import TokenClassifier
+from genolm.models.variant_effect import VariantEffectModel
 
-Task = Literal["masked_lm", "causal_lm", "classification", "token_classification"]
+Task = Literal["masked_lm", "causal_lm", "classification", "token_classification", "variant_effect"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ FAMILIES: dict[str, Family] = {
             "causal_lm": CaduceusForCausalLM,
             "classification": CaduceusForSequenceClassification,
             "token_classification": CaduceusForTokenClassification,
+            "variant_effect": CaduceusForVariantEffect,
         },
     ),
     "hyenadna": Family(
@@ -78,6 +82,7 @@ FAMILIES: dict[str, Family] = {
             "causal_lm": HyenaDNAForCausalLM,
             "classification": HyenaDNAForSequenceClassification,
             "token_classification": HyenaDNAForTokenClassification,
+            "variant_effect": HyenaDNAForVariantEffect,
         },
     ),
 }
@@ -90,7 +95,7 @@ def objective_of(model: object) -> Task:
         model: A model of any family.
 
     Returns:
-        masked_lm, causal_lm, classification or token_classification.
+        masked_lm, causal_lm, classification, token_classification or variant_effect.
 
     Raises:
         ValueError: If the model has no head.
@@ -103,4 +108,6 @@ def objective_of(model: object) -> Task:
         return "classification"
     if isinstance(model, TokenClassifier):
         return "token_classification"
+    if isinstance(model, VariantEffectModel):
+        return "variant_effect"
     raise ValueError(f"{type(model).__name__} has no head, so it has no objective")

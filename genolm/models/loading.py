@@ -39,7 +39,7 @@ UNREADABLE = (
     EOFError,
     pickle.UnpicklingError,
 )
-SCORE = "score.weight"
+SCORE = "score."
 
 
 def read_model(
@@ -106,7 +106,9 @@ def _check_tensors(
         describe_missing(own, {key for key in missing if not _may_lack(key, config, fresh_head)}),
         describe_unused(key for key in unused if not HEAD.search(key)),
         describe_shapes(
-            entry for entry in found["mismatched_keys"] if not (fresh_head and entry[0] == SCORE)
+            entry
+            for entry in found["mismatched_keys"]
+            if not (fresh_head and entry[0].startswith(SCORE))
         ),
         describe_untied(tied, own),
     ]
@@ -118,7 +120,7 @@ def _check_tensors(
 def _may_lack(key: str, config: GenolmConfig, fresh_head: bool) -> bool:
     # The original keeps frequencies that are not trained in its config alone.
     fixed = not getattr(config, "train_freq", True) and FREQUENCY.search(key)
-    return bool(DERIVED.search(key) or fixed) or (fresh_head and key == SCORE)
+    return bool(DERIVED.search(key) or fixed) or (fresh_head and key.startswith(SCORE))
 
 
 @contextmanager
