@@ -11,10 +11,14 @@ from genolm.errors import InputError, UsageError
 __all__ = ["LabelledSet", "read_labelled", "read_parts"]
 
 
-def _names_of_ones(
+def names_of_ones(
     path: Path, names: Sequence[str], columns: Sequence[Sequence[str]], lines: Sequence[int]
 ) -> list[str]:
-    """Turn columns of 0 and 1 into the names of those that are 1."""
+    """Turn columns of 0 and 1 into the names of those that are 1, joined by ``;``.
+
+    Raises:
+        InputError: A cell is neither; the message names file and line.
+    """
     labels: list[str] = []
     for line, cells in zip(lines, zip(*columns, strict=True), strict=True):
         odd = next((cell for cell in cells if cell not in ("0", "1", "0.0", "1.0")), None)
@@ -31,7 +35,7 @@ def _read_table(path: Path, sequence: str, label: str | Sequence[str] | None) ->
     sequences, *columns = table.values
     many = not isinstance(label, str) and label is not None
     if many:
-        labels = _names_of_ones(path, names, columns, table.lines)
+        labels = names_of_ones(path, names, columns, table.lines)
     else:
         labels = columns[0] if columns else []
     files = [str(path)] * len(sequences)

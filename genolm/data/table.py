@@ -4,9 +4,10 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from genolm.errors import InputError, UsageError
 from genolm.genome.compression import open_decompressed, require_file
@@ -63,6 +64,18 @@ def read_columns(path: str | Path, wanted: Sequence[str]) -> Columns:
     return columns
 
 
+def column_names(path: str | Path) -> list[str]:
+    """Return the names of a table's columns; errors as for :func:`read_columns`."""
+    file = require_file(path)
+    suffix = _suffix(file)
+    if suffix in _PARQUET:
+        return _parquet_names(file)
+    if suffix not in _DELIMITERS:
+        raise UsageError(f"{path}: a table's name ends in .csv, .tsv or .parquet")
+    _, header = next(_numbered_rows(file, _DELIMITERS[suffix]), (0, []))
+    return [name.strip() for name in header]
+
+
 def _find_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> list[int]:
     places: list[int] = []
     for name in wanted:
@@ -107,7 +120,8 @@ def _read_text(path: Path, wanted: Sequence[str], delimiter: str) -> Columns:
     return Columns(values, lines)
 
 
-def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
+@contextmanager
+def _opened_parquet(path: Path) -> Iterator[Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -116,11 +130,21 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
             f"{path}: reading Parquet needs pyarrow: pip install 'genolm[tracks]'"
         ) from None
     try:
-        file = pq.ParquetFile(path)
-        _find_columns(path, file.schema_arrow.names, wanted)
-        table = file.read(columns=list(wanted))
+        with pq.ParquetFile(path) as file:
+            yield file
     except pa.ArrowException as error:
         raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _parquet_names(path: Path) -> list[str]:
+    with _opened_parquet(path) as file:
+        return list(file.schema_arrow.names)
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> Columns:
+    with _opened_parquet(path) as file:
+        _find_columns(path, file.schema_arrow.names, wanted)
+        table = file.read(columns=list(wanted))
     values = [
         ["" if cell is None else str(cell).strip() for cell in table.column(name).to_pylist()]
         for name in wanted

@@ -95,13 +95,20 @@ class Finetuning:
         return predict_logits(self.model, examples, batch_size=self.batch_size, device=self.device)
 
 
-def finetune(recipe: FinetuneRecipe, *, restart: bool = False, device: str = "auto") -> Path:
+def finetune(
+    recipe: FinetuneRecipe,
+    *,
+    restart: bool = False,
+    device: str = "auto",
+    with_baselines: bool = True,
+) -> Path:
     """Train a classifier or regressor, or go on with a training that was stopped.
 
     Args:
         recipe: What to do.
         restart: Throw away what an earlier run left in the output folder.
         device: "auto", "cpu" or "cuda".
+        with_baselines: Whether k-mers and the length are judged too.
 
     Returns:
         The folder of the finished model.
@@ -123,7 +130,7 @@ def finetune(recipe: FinetuneRecipe, *, restart: bool = False, device: str = "au
                 console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
                 return run.model
             _say_what_is_trained(session)
-            _finish(session, _train(session))
+            _finish(session, _train(session), with_baselines)
         return run.model
 
 
@@ -233,7 +240,7 @@ def has_lost_patience(lines: Lines, metric: str, patience: int | None) -> bool:
     return len(steps) - 1 - steps.index(best["step"]) >= patience
 
 
-def _finish(session: Finetuning, ended: Ended) -> None:
+def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     """Take the best epoch, judge it on the test part once, publish it and say how it did."""
     recipe, parts, run = session.recipe, session.parts, session.run
     best = best_line(run.read_lines(), recipe.train.early_stopping_metric)
@@ -244,7 +251,7 @@ def _finish(session: Finetuning, ended: Ended) -> None:
     valid = session.judge(parts.valid)
     logits = session.predict(parts.test)
     test = judge(logits, parts.test.targets, recipe.task)
-    scores = baseline_scores(parts, recipe.task, recipe.train.seed)
+    scores = baseline_scores(parts, recipe.task, recipe.train.seed) if with_baselines else {}
     baselines = judge_baselines(parts, recipe.task, recipe.train.seed, scores)
     certainty = judge_certainty(logits, scores, parts.test.targets, recipe.task)
     metrics = {
@@ -255,6 +262,7 @@ def _finish(session: Finetuning, ended: Ended) -> None:
         "classes": list(session.space.names),
         "duplicates": parts.duplicates(),
         "task": recipe.task,
+        "parameters": sum(parameter.numel() for parameter in session.model.parameters()),
         "best_epoch": round(step / session.steps_per_epoch, 4),
         "epochs": round(ended.step / session.steps_per_epoch, 4),
         "seconds": round(ended.seconds, 3),

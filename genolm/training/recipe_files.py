@@ -22,6 +22,7 @@ from genolm.training.recipe_keys import list_keys
 from genolm.training.recipe_pretrain import PretrainRecipe
 
 Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 REASONS = {
@@ -133,9 +134,23 @@ def _every_spelling(shipped: Mapping[str, Path]) -> list[str]:
 
 
 def _parse(kind: type[Recipe], source: Path, overrides: Sequence[str]) -> Recipe:
-    values = _read_yaml(source)
+    values = read_yaml(source)
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
+    return check_values(kind, values, source)
+
+
+def check_values(kind: type[Checked], values: Mapping[str, object], source: str | Path) -> Checked:
+    """Return what a mapping of keys says, checked.
+
+    Args:
+        kind: Of recipe.
+        values: As in a YAML file.
+        source: Where they are from, for messages.
+
+    Raises:
+        UsageError: A key or a value is wrong.
+    """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -143,7 +158,12 @@ def _parse(kind: type[Recipe], source: Path, overrides: Sequence[str]) -> Recipe
         raise UsageError(f"{source}: {'; '.join(complaints)}") from None
 
 
-def _read_yaml(source: Path) -> dict[str, object]:
+def read_yaml(source: Path) -> dict[str, object]:
+    """Return the mapping of a YAML file.
+
+    Raises:
+        UsageError: It is no YAML, no mapping, or has a key twice.
+    """
     try:
         values = yaml.load(source.read_text(encoding="utf-8"), _RecipeLoader)
     except UnicodeDecodeError:
@@ -158,8 +178,12 @@ def _read_yaml(source: Path) -> dict[str, object]:
     return values
 
 
-def _apply(values: dict[str, object], override: str) -> None:
-    """Set one dotted key of ``values`` from ``key=value``."""
+def apply_override(values: dict[str, object], override: str) -> None:
+    """Set one dotted key of ``values`` from ``key=value``.
+
+    Raises:
+        UsageError: It is not written so, or a part of the key holds a value and no section.
+    """
     dotted, equals, text = override.partition("=")
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
