@@ -17,7 +17,6 @@ from genolm import console
 from genolm.data.labels import LabelSpace
 from genolm.training.judge import (
     Figures,
-    baseline_scores,
     interval_rows,
     judge,
     judge_baselines,
@@ -25,7 +24,7 @@ from genolm.training.judge import (
     predict_logits,
     write_predictions,
 )
-from genolm.training.labelled_parts import EpochExamples, LabelledPart, LabelledParts, read_parts
+from genolm.training.labelled_parts import EpochExamples, read_parts
 from genolm.training.loop import Ended, Lines, Loop, load_weights, run_loop
 from genolm.training.machine import (
     choose_device,
@@ -36,6 +35,7 @@ from genolm.training.machine import (
 )
 from genolm.training.model_source import classifier
 from genolm.training.optimizer import FINE_TUNING
+from genolm.training.parts import Part, Parts
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import refuse_ranks
 from genolm.training.recipe_finetune import FinetuneRecipe
@@ -58,7 +58,7 @@ class Finetuning:
 
     recipe: FinetuneRecipe
     run: RunFolder
-    parts: LabelledParts
+    parts: Parts
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizer
     device: torch.device
@@ -85,11 +85,11 @@ class Finetuning:
         rows = len(self.parts.train.rows)
         return max(1, rows // (self.batch_size * self.recipe.train.accumulate))
 
-    def judge(self, part: LabelledPart) -> Figures:
+    def judge(self, part: Part) -> Figures:
         """Return the figures of the model as it is, on a whole part."""
         return judge(self.predict(part), part.targets, self.recipe.task)
 
-    def predict(self, part: LabelledPart) -> Any:
+    def predict(self, part: Part) -> Any:
         """Return the logits (rows, labels) of a part."""
         examples = part.examples(self.length, conjoin=self.recipe.train.rc == "conjoin")
         return predict_logits(self.model, examples, batch_size=self.batch_size, device=self.device)
@@ -164,20 +164,12 @@ def _say_what_is_trained(session: Finetuning) -> None:
     trained = sum(p.numel() for p in session.model.parameters() if p.requires_grad)
     console.say(
         f"fine-tuning {trained:,} parameters ({recipe.task}, {recipe.train.precision} linear "
-        f"layers, {session.device.type}) on sequences of {session.length:,} bases: {rows}"
+        f"layers, {session.device.type}) on {parts.describe(session.length)}: {rows}"
     )
     if session.space.names:
         console.say(f"classes: {', '.join(session.space.names)}")
-    for name, count in parts.duplicates().items():
-        if count:
-            where = " on the other strand" if "reverse" in name else ""
-            console.warn(
-                f"{count:,} of {len(parts.test.rows):,} test sequences are also in train{where}: "
-                "the test figures may flatter the model"
-            )
-    long = sum(len(sequence) > session.length for sequence in parts.test.rows.sequences)
-    if long:
-        console.warn(f"{long:,} test sequences lose what is beyond {session.length:,} bases")
+    for warning in parts.warnings(session.length):
+        console.warn(warning)
 
 
 def _train(session: Finetuning) -> Ended:
@@ -251,7 +243,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     valid = session.judge(parts.valid)
     logits = session.predict(parts.test)
     test = judge(logits, parts.test.targets, recipe.task)
-    scores = baseline_scores(parts, recipe.task, recipe.train.seed) if with_baselines else {}
+    scores = parts.baseline_scores(recipe.task, recipe.train.seed) if with_baselines else {}
     baselines = judge_baselines(parts, recipe.task, recipe.train.seed, scores)
     certainty = judge_certainty(logits, scores, parts.test.targets, recipe.task)
     metrics = {

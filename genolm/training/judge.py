@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from genolm.atomic import write_text
-from genolm.data.labelled_dataset import LabelledDataset
-from genolm.metrics.baselines import kmer_scores, length_scores, majority_rate, task_metrics
+from genolm.metrics.baselines import task_metrics
 from genolm.metrics.intervals import Bootstrap, compare
 from genolm.objectives import ProblemType, classification_loss
-from genolm.training.labelled_parts import LabelledPart, LabelledParts
+from genolm.training.parts import Part, PartExamples, Parts
 from genolm.training.recipe_finetune import Task
 
 Figures = dict[str, float | None]
@@ -29,15 +28,20 @@ PROBLEM_TYPES: dict[Task, ProblemType] = {
 
 @torch.no_grad()
 def predict_logits(
-    model: nn.Module, examples: LabelledDataset, *, batch_size: int, device: torch.device
+    model: nn.Module, examples: PartExamples, *, batch_size: int, device: torch.device
 ) -> Scores:
     """Return the logits (rows, labels) of every example; ``model`` is left in evaluation mode."""
     model.eval()
     logits = []
     for first in range(0, len(examples), batch_size):
         rows = range(first, min(first + batch_size, len(examples)))
-        ids = torch.stack([examples[row]["input_ids"] for row in rows])
-        logits.append(model(ids.to(device)).logits.double().cpu())
+        items = [examples[row] for row in rows]
+        inputs = {
+            name: torch.stack([item[name] for item in items]).to(device)
+            for name in items[0]
+            if name != "labels"
+        }
+        logits.append(model(**inputs).logits.double().cpu())
     return np.asarray(torch.cat(logits).numpy())
 
 
@@ -56,31 +60,20 @@ def judge(logits: Scores, targets: NDArray[Any], task: Task) -> Figures:
     return {"loss": float(loss), **task_metrics(targets, scores, task=task), "n": len(targets)}
 
 
-def baseline_scores(parts: LabelledParts, task: Task, seed: int) -> dict[str, Scores]:
-    """Return the scores of k-mers, and of the length alone, on the test rows."""
-    known, asked = parts.learned, parts.test
-    sets = (known.rows.sequences, known.targets, asked.rows.sequences, asked.targets)
-    kmers = kmer_scores(*sets, task=task, seed=seed)
-    name = "kmer_ridge" if task == "regression" else "kmer_logistic"
-    return {name: kmers, "length_only": length_scores(*sets, task=task)}
-
-
 def judge_baselines(
-    parts: LabelledParts, task: Task, seed: int, scores: Mapping[str, Scores] | None = None
+    parts: Parts, task: Task, seed: int, scores: Mapping[str, Scores] | None = None
 ) -> dict[str, Figures]:
-    """Return what needs no language model: the majority, k-mers, and the length alone.
+    """Return the figures of what needs no language model.
 
     Args:
         parts: The labelled set.
         task: What the labels are.
-        seed: Of the rows that k-mers learn from.
-        scores: What :func:`baseline_scores` returned; None to ask it.
+        seed: Of the rows that baselines learn from.
+        scores: What ``parts.baseline_scores`` returned; None to ask it.
     """
-    known, asked = parts.learned.targets, parts.test.targets
-    found = baseline_scores(parts, task, seed) if scores is None else scores
-    figures: dict[str, Figures] = {}
-    if task != "regression":
-        figures["majority"] = {"accuracy": majority_rate(known, asked)}
+    found = parts.baseline_scores(task, seed) if scores is None else scores
+    asked = parts.test.targets
+    figures = parts.constant_figures(task)
     return figures | {name: task_metrics(asked, said, task=task) for name, said in found.items()}
 
 
@@ -91,7 +84,7 @@ def judge_certainty(
 
     Args:
         logits: Of the model, for every test row (rows, labels).
-        baselines: What :func:`baseline_scores` returned.
+        baselines: What ``Parts.baseline_scores`` returned.
         targets: Labels (rows,) or (rows, labels).
         task: What the labels are.
 
@@ -130,14 +123,14 @@ def interval_rows(certainty: Mapping[str, Any]) -> dict[str, Figures]:
 
 
 def write_predictions(
-    path: Path, part: LabelledPart, logits: Scores, task: Task, names: Sequence[str]
+    path: Path, part: Part, logits: Scores, task: Task, names: Sequence[str]
 ) -> None:
     """Write a TSV: the label, the prediction and the probability of each class, row by row."""
-    header = ["row", "label", "predicted", *(f"p_{name}" for name in names)]
+    header = [*part.name_columns(), "label", "predicted", *(f"p_{name}" for name in names)]
     lines = ["\t".join(header)]
     for row, label in enumerate(part.rows.labels):
         predicted, shares = _decide(logits[row], task, names)
-        lines.append("\t".join([str(row), label, predicted, *(f"{p:.6g}" for p in shares)]))
+        lines.append("\t".join([*part.name(row), label, predicted, *(f"{p:.6g}" for p in shares)]))
     write_text(path, "\n".join(lines) + "\n")
 
 

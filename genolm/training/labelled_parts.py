@@ -1,6 +1,7 @@
 """The train, validation and test parts of a labelled set, and their examples in order."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,12 @@ from genolm.data.labelled import read_labelled
 from genolm.data.labelled_dataset import LabelledDataset
 from genolm.data.labelled_set import LabelledSet, count_shared
 from genolm.data.labels import LabelSpace
+from genolm.data.labels import Task as Label
 from genolm.data.randomness import coin_flips, permutation
 from genolm.errors import InputError, UsageError
 from genolm.genome.sequence import reverse_complement
+from genolm.metrics.baselines import kmer_scores, length_scores, majority_rate
+from genolm.training.parts import Part
 from genolm.training.recipe_finetune import LabelledSection, Task
 
 
@@ -31,9 +35,22 @@ class LabelledPart:
     rows: LabelledSet
     targets: NDArray[Any]
 
-    def examples(self, length: int, *, conjoin: bool) -> LabelledDataset:
-        """Return the rows in order, as the model is shown them when it is judged."""
-        return LabelledDataset(self.rows.sequences, self.targets, length=length, conjoin=conjoin)
+    def examples(
+        self, length: int, *, conjoin: bool = False, reverse: bool = False
+    ) -> LabelledDataset:
+        """Return the rows in order; see :class:`genolm.training.parts.Part`."""
+        sequences = self.rows.sequences
+        if reverse:
+            sequences = [reverse_complement(sequence) for sequence in sequences]
+        return LabelledDataset(sequences, self.targets, length=length, conjoin=conjoin)
+
+    def name_columns(self) -> Sequence[str]:
+        """Return the one column that says which row is meant."""
+        return ["row"]
+
+    def name(self, row: int) -> Sequence[str]:
+        """Return the number of a row, from 0."""
+        return [str(row)]
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,38 @@ class LabelledParts:
                 known, [reverse_complement(sequence) for sequence in asked]
             ),
         }
+
+    def warnings(self, length: int) -> Iterator[str]:
+        """Yield what of the test part is also in train, and what of it is cut."""
+        for name, count in self.duplicates().items():
+            if count:
+                where = " on the other strand" if "reverse" in name else ""
+                yield (
+                    f"{count:,} of {len(self.test.rows):,} test sequences are also in train"
+                    f"{where}: the test figures may flatter the model"
+                )
+        long = sum(len(sequence) > length for sequence in self.test.rows.sequences)
+        if long:
+            yield f"{long:,} test sequences lose what is beyond {length:,} bases"
+
+    def describe(self, length: int) -> str:
+        """Say what is trained on."""
+        return f"sequences of {length:,} bases"
+
+    def baseline_scores(self, task: Label, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Return the scores of k-mers, and of the length alone, on the test rows."""
+        known, asked = self.learned, self.test
+        sets = (known.rows.sequences, known.targets, asked.rows.sequences, asked.targets)
+        kmers = kmer_scores(*sets, task=task, seed=seed)
+        name = "kmer_ridge" if task == "regression" else "kmer_logistic"
+        return {name: kmers, "length_only": length_scores(*sets, task=task)}
+
+    def constant_figures(self, task: Label) -> dict[str, dict[str, float | None]]:
+        """Return the accuracy of the majority; nothing for a regression."""
+        if task == "regression":
+            return {}
+        rate = majority_rate(self.learned.targets, self.test.targets)
+        return {"majority": {"accuracy": rate}}
 
 
 def read_parts(data: LabelledSection, task: Task, seed: int) -> LabelledParts:
@@ -150,14 +199,11 @@ class EpochExamples:
     """
 
     def __init__(
-        self, part: LabelledPart, *, length: int, per_epoch: int, epochs: int, seed: int, rc: str
+        self, part: Part, *, length: int, per_epoch: int, epochs: int, seed: int, rc: str
     ) -> None:
         self.per_epoch, self.epochs, self.seed = per_epoch, epochs, seed
         self._forward = part.examples(length, conjoin=rc == "conjoin")
-        self._other_strand: LabelledDataset | None = None
-        if rc == "augment":
-            flipped = [reverse_complement(sequence) for sequence in part.rows.sequences]
-            self._other_strand = LabelledDataset(flipped, part.targets, length=length)
+        self._other_strand = part.examples(length, reverse=True) if rc == "augment" else None
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
