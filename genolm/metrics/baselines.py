@@ -5,7 +5,7 @@ ones values (n,) or (n, outputs). Every baseline learns from the training rows o
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -109,7 +109,7 @@ def kmer_scores(
     train = vectorizer.fit_transform([train_sequences[i] for i in chosen])
     test = vectorizer.transform(list(test_sequences))
     learners = {"classifier": _logistic_regression, "regressor": _ridge}
-    return _scores(learners, train, labels[chosen], test, test_labels, task)
+    return fit_and_score(learners, train, labels[chosen], test, test_labels, task)
 
 
 def length_baseline(
@@ -155,7 +155,7 @@ def length_scores(
         for sequences in (train_sequences, test_sequences)
     )
     learners = {"classifier": _classification_tree, "regressor": _regression_tree}
-    return _scores(learners, train, labels, test, test_labels, task)
+    return fit_and_score(learners, train, labels, test, test_labels, task)
 
 
 def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
@@ -170,15 +170,28 @@ def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
     return known
 
 
-def _scores(
-    learners: dict[str, Any],
+def fit_and_score(
+    learners: Mapping[str, Any],
     train: Any,
     train_labels: NDArray[Any],
     test: Any,
     test_labels: ArrayLike,
     task: Task,
 ) -> Scores:
-    """Fit the task's learner on train features (n, f) and apply it to test features (m, f)."""
+    """Fit the task's learner on one part and apply it to another.
+
+    Args:
+        learners: Makers of scikit-learn estimators: ``classifier`` (with predict_proba) and
+            ``regressor``.
+        train: Features (n, f), dense or sparse.
+        train_labels: Labels of the rows of train (see the module).
+        test: Features (m, f).
+        test_labels: Labels of the rows of test; only their shape and number of classes count.
+        task: What the labels are.
+
+    Returns:
+        Logits (m, classes), log-odds (m, labels) or values as the labels.
+    """
     truth = np.asarray(test_labels)
     if task == "regression":
         predicted = learners["regressor"]().fit(train, train_labels).predict(test)

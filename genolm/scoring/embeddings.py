@@ -146,6 +146,10 @@ class SequenceEmbedder:
         states = output.last_hidden_state if self._layer is None else None
         if states is None:
             states = output.hidden_states[self._layer]
+        return self.merge_strands(states)
+
+    def merge_strands(self, states: Tensor) -> Tensor:
+        """Return states (batch, length, width) from those of the model, in float32 at least."""
         states = at_least_float32(states)
         if not self._both_strands:
             return states
