@@ -13,10 +13,9 @@ from genolm.data.masking import (
     EvaluationMasking,
     Masking,
     hide_targets,
-    mask_tokens,
+    mask_samples,
     next_base_labels,
     sparse_evaluation_mask,
-    training_words,
 )
 from genolm.data.randomness import coin_flips, permutation, shifts
 from genolm.data.windows import WindowSet
@@ -111,7 +110,7 @@ class LanguageDataset(Dataset[Item]):
             raise IndexError(f"samples are numbered 0 to {self.samples - 1}, got {indices}")
         epochs, windows = np.divmod(wanted, len(self.windows))
         if self.order == "shuffled":
-            for epoch in np.unique(epochs).tolist():
+            for epoch in set(epochs.tolist()):
                 mine = epochs == epoch
                 windows[mine] = self._order_of(epoch)[windows[mine]]
         return epochs, windows
@@ -152,7 +151,7 @@ class LanguageDataset(Dataset[Item]):
             places = self._places[windows]
             chosen = sparse_evaluation_mask(length, self.seed, places, self.masking.one_in)
             return hide_targets(ids, chosen)
-        return mask_tokens(ids, training_words(self.seed, epochs, windows, length), self.masking)
+        return mask_samples(ids, self.seed, epochs, windows, self.masking)
 
     def names(self, indices: range) -> list[str]:
         """Return the windows that samples show, before they are shifted: ``chrI:100-200``.
@@ -173,14 +172,15 @@ class LanguageDataset(Dataset[Item]):
         ids, weights = self._read(epochs, windows)
         inputs, labels = self._label(ids, epochs, windows)
         columns = {
-            "input_ids": torch.from_numpy(inputs.astype(np.int64)),
+            "input_ids": torch.from_numpy(inputs.astype(np.int64, copy=False)),
             "labels": torch.from_numpy(labels),
         }
         if weights is not None:
             columns["loss_weights"] = torch.from_numpy(weights)
+        rows = zip(*(column.unbind() for column in columns.values()), strict=True)
         return [
-            {name: self._cut(column[row], index) for name, column in columns.items()}
-            for row, index in enumerate(indices)
+            {name: self._cut(value, index) for name, value in zip(columns, row, strict=True)}
+            for index, row in zip(indices, rows, strict=True)
         ]
 
     def _cut(self, row: torch.Tensor, index: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ IGNORED: Final = -100
 """Label of a position that does not count (torch's cross entropy leaves it out)."""
 
 _LOW_24: Final = np.uint64(2**24 - 1)
+_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,13 @@ class EvaluationMasking:
 
 def is_base(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return True where a token is A, C, G or T (any shape)."""
-    return (ids >= A) & (ids <= T)
+    return (ids - np.uint8(A)) <= np.uint8(T - A)  # what is below A wraps round to the top
 
 
 def _label(ids: NDArray[np.uint8], targets: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.where(targets, ids.astype(np.int64), IGNORED)
+    labels = np.full(ids.shape, IGNORED, dtype=np.int8).view(np.uint8)
+    _put(labels, ids, targets)
+    return labels.view(np.int8).astype(np.int64)
 
 
 def mask_tokens(
@@ -87,30 +90,50 @@ def mask_tokens(
         Inputs (batch, length), uint8, and labels (batch, length), int64, -100 off target.
     """
     # Three draws of one word: the top 32 bits choose targets, 24 the action, the lowest 2 a base.
-    chosen = _in_spans(words, masking.span) < np.uint64(round(masking.rate * 2**32))
-    targets = chosen & is_base(ids)
-    action = (words >> np.uint64(8)) & _LOW_24
-    as_mask = round(masking.mask_fraction * 2**24)
-    as_random = round((masking.mask_fraction + masking.random_fraction) * 2**24)
+    targets = _choose(words, masking)
+    targets &= is_base(ids)
+    action = words.astype(np.uint32)
     inputs = ids.copy()
-    masked = targets & (action < np.uint64(as_mask))
-    inputs[masked] = MASK
-    random = targets & ~masked & (action < np.uint64(as_random))
-    inputs[random] = (words[random] & np.uint64(3)).astype(np.uint8) + np.uint8(A)
+    if masking.random_fraction:
+        base = action.astype(np.uint8)
+        base &= np.uint8(3)
+        base += np.uint8(A)
+        changed = _below(action, masking.mask_fraction + masking.random_fraction)
+        _put(inputs, base, changed & targets)
+    _put(inputs, np.uint8(MASK), _below(action, masking.mask_fraction) & targets)
     return inputs, _label(ids, targets)
 
 
-def _in_spans(words: Words, span: int) -> Words:
-    """The top 32 bits of the word that decides about each position (batch, length)."""
-    top = words >> np.uint64(32)
-    if span == 1:
-        return top
+def _below(action: NDArray[np.uint32], share: float) -> NDArray[np.bool_]:
+    """Return True for a share of the draws (any shape), told from their top 24 bits."""
+    limit = round(share * 2**24)
+    if limit == 2**24:
+        return np.ones(action.shape, dtype=np.bool_)
+    return action < np.uint32(limit << 8)
+
+
+def _put(
+    ids: NDArray[np.uint8], others: NDArray[np.uint8] | np.uint8, chosen: NDArray[np.bool_]
+) -> None:
+    """Put others in the place of chosen ids (any shape): several times faster than np.where."""
+    change = ids ^ others
+    change &= np.negative(chosen.view(np.uint8))  # all bits, or none
+    ids ^= change
+
+
+def _choose(words: Words, masking: Masking) -> NDArray[np.bool_]:
+    """Return the positions (batch, length) that would be targets if they were all bases."""
+    limit = round(masking.rate * 2**32)
+    if limit == 2**32:
+        return np.ones(words.shape, dtype=np.bool_)
+    chosen: NDArray[np.bool_] = words < np.uint64(limit << 32)
+    if masking.span == 1:
+        return chosen
     places = np.arange(words.shape[1], dtype=np.uint64)
     # The bits between those of the actions and of the bases shift where spans begin.
-    offset = (words[:, :1] >> np.uint64(2)) % np.uint64(64) % np.uint64(span)
-    spans = ((places + offset) // np.uint64(span)).astype(np.int64)
-    decided: Words = np.take_along_axis(top, spans, axis=1)
-    return decided
+    offset = (words[:, :1] >> np.uint64(2)) % np.uint64(64) % np.uint64(masking.span)
+    spans = ((places + offset) // np.uint64(masking.span)).astype(np.int64)
+    return np.take_along_axis(chosen, spans, axis=1)
 
 
 def training_words(
@@ -118,6 +141,40 @@ def training_words(
 ) -> Words:
     """Return the random words (batch, length) that mask these samples in these epochs (batch,)."""
     return random_words(sample_keys(seed, MASKING, epochs, samples), length)
+
+
+def mask_samples(
+    ids: NDArray[np.uint8],
+    seed: int,
+    epochs: NDArray[np.int64],
+    samples: NDArray[np.int64],
+    masking: Masking,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Corrupt a batch as its samples are corrupted in these epochs.
+
+    Args:
+        ids: Token ids (batch, length).
+        seed: The run's.
+        epochs: Epoch of each sample (batch,).
+        samples: Number of each sample within its epoch (batch,).
+        masking: The rates.
+
+    Returns:
+        Inputs and labels, as :func:`mask_tokens`.
+    """
+    keys = sample_keys(seed, MASKING, epochs, samples)
+    length = ids.shape[1]
+    rows = max(1, _AT_ONCE // length)  # so that their words stay in the processor's cache
+    parts = [
+        mask_tokens(
+            ids[first : first + rows], random_words(keys[first : first + rows], length), masking
+        )
+        for first in range(0, len(ids), rows)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    inputs, labels = zip(*parts, strict=True)
+    return np.concatenate(inputs), np.concatenate(labels)
 
 
 def sparse_evaluation_mask(

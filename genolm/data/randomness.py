@@ -30,9 +30,16 @@ BACKGROUND: Final = 6
 
 
 def _mix(words: Words) -> Words:
-    words = (words ^ (words >> _30)) * _FACTOR_1
-    words = (words ^ (words >> _27)) * _FACTOR_2
-    return words ^ (words >> _31)
+    """Mix words (any shape) in place, and return them."""
+    shifted = words >> _30
+    words ^= shifted
+    words *= _FACTOR_1
+    np.right_shift(words, _27, out=shifted)
+    words ^= shifted
+    words *= _FACTOR_2
+    np.right_shift(words, _31, out=shifted)
+    words ^= shifted
+    return words
 
 
 def sample_keys(seed: int, stream: int, epochs: Any, samples: Any) -> Words:

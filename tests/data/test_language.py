@@ -1,5 +1,6 @@
 """A sample is a function of (seed, epoch, window), however it is fetched."""
 
+import hashlib
 import time
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from genolm.data.genome_store import open_store
 from genolm.data.language import LanguageDataset
 from genolm.data.masking import EvaluationMasking, Masking, sparse_evaluation_mask
 from genolm.data.windows import from_regions, make_windows
@@ -293,3 +295,63 @@ def test_stages_that_do_not_divide_the_window_are_refused(store, windows):
 def test_samples_are_named_by_their_windows(store, windows):
     dataset = LanguageDataset(store, windows, "causal_lm", seed=0, order="sequential")
     assert dataset.names(range(2)) == ["chr1:0-96", "chr1:96-192"]
+
+
+@pytest.mark.parametrize(
+    ("masking", "digest"),
+    [
+        (Masking(), "718b3f4af4315b2a"),
+        (Masking(0.3, 1.0, 0.0), "febd3fce2e3366d7"),
+        (Masking(0.5, 0.25, 0.25, 6), "81a0e81f5ae956d0"),
+        (Masking(1.0, 0.5, 0.5), "6110defb5624585f"),
+        (None, "ed9baaa06aae157e"),
+    ],
+    ids=["paper", "plain", "spans", "all", "causal"],
+)
+def test_samples_stay_those_of_every_earlier_version(make_fasta, masking, digest):
+    """A run that an earlier version began is gone on with, so that nothing here may change."""
+    letters = np.frombuffer(b"ACGTacgtN", dtype=np.uint8)
+    bases = letters[np.arange(5000) ** 2 % 9973 % 9].tobytes().decode()
+    opened = open_store(make_fasta({"a": bases, "b": bases[::-1]}))
+    data = LanguageDataset(
+        opened,
+        make_windows(opened.contigs, LENGTH),
+        "causal_lm" if masking is None else "masked_lm",
+        seed=2222,
+        rc_augment=True,
+        masking=masking,
+        samples=400,
+        jitter=48,
+        soft_mask_weight=0.5,
+    )
+    batch = data.collate(data.__getitems__(list(range(400))))
+    shown = b"".join(column.numpy().tobytes() for column in batch.values())
+    assert hashlib.sha256(shown).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("length", [256, 1024, 131_072, 1_048_576])
+@pytest.mark.parametrize("name", ["masked", "causal"])
+def test_windows_of_any_published_length(long_store, length, name):
+    objective, options = TRAINING[name]
+    windows = make_windows(long_store.contigs, length)
+    data = LanguageDataset(
+        long_store, windows, objective, seed=1, samples=10**9, **options | {"jitter": length // 2}
+    )
+    items = data.__getitems__([3, 10**9 - 1])
+    assert all(column.shape == (length,) for item in items for column in item.values())
+    assert same(items[1], data[10**9 - 1])
+    targets = items[0]["labels"] != -100
+    assert targets.float().mean() == pytest.approx(0.15 if name == "masked" else 1, abs=0.1)
+    if name == "causal":
+        for item in items:
+            shown = item["input_ids"].numpy().astype(np.uint8)
+            strands = (shown.tobytes(), reverse_complement_ids(shown).tobytes())
+            assert any(strand in long_store.ids("a").tobytes() for strand in strands)
+
+
+@pytest.fixture(scope="module")
+def long_store(tmp_path_factory):
+    drawn = np.random.default_rng(3).integers(0, 4, 2_500_000)
+    path = tmp_path_factory.mktemp("long") / "long.fa"
+    path.write_text(f">a\n{np.frombuffer(b'ACGT', np.uint8)[drawn].tobytes().decode()}\n")
+    return open_store(path)

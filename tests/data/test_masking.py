@@ -7,6 +7,7 @@ from genolm.data.masking import (
     IGNORED,
     Masking,
     hide_targets,
+    mask_samples,
     mask_tokens,
     next_base_labels,
     sparse_evaluation_mask,
@@ -134,3 +135,39 @@ def test_spans_are_hidden_whole_and_as_often_as_single_bases(span):
         # Within a row all spans begin at the same place modulo their length.
         assert len(set((edges % span).tolist())) <= 1
     assert offsets == set(range(span))
+
+
+@pytest.mark.parametrize(
+    "masking",
+    [Masking(), Masking(0.3, 1.0, 0.0), Masking(0.7, 0.0, 1.0), Masking(1.0, 0.5, 0.5)],
+    ids=["paper", "plain", "random", "all"],
+)
+def test_every_position_is_decided_by_its_own_word(ids, words, masking):
+    inputs, labels = mask_tokens(ids[:2, :500], words[:2, :500], masking)
+    for row in range(2):
+        for place in range(500):
+            word, true = int(words[row, place]), int(ids[row, place])
+            action = (word >> 8) % 2**24 / 2**24
+            expected = (true, IGNORED)
+            if (word >> 32) / 2**32 < masking.rate and true != N:
+                shown = true
+                if action < masking.mask_fraction:
+                    shown = MASK
+                elif action < masking.mask_fraction + masking.random_fraction:
+                    shown = A + word % 4
+                expected = (shown, true)
+            assert (inputs[row, place], labels[row, place]) == expected
+
+
+@pytest.mark.parametrize("span", [1, 5])
+def test_a_large_batch_is_masked_as_its_rows_are(span):
+    # More than is done at once.
+    many = np.random.default_rng(1).integers(7, 12, (21, 8192)).astype(np.uint8)
+    epochs, samples = np.arange(21) // 9, np.arange(21) * 7
+    masking = Masking(span=span)
+    inputs, labels = mask_samples(many, 5, epochs, samples, masking)
+    for row in range(21):
+        one = slice(row, row + 1)
+        alone = mask_samples(many[one], 5, epochs[one], samples[one], masking)
+        np.testing.assert_array_equal(alone[0][0], inputs[row])
+        np.testing.assert_array_equal(alone[1][0], labels[row])
