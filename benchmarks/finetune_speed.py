@@ -10,14 +10,10 @@ functions in which the steps spend most time instead.
 """
 
 import argparse
-import contextlib
 import cProfile
-import io
 import json
 import pstats
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
@@ -35,37 +31,28 @@ output: OUTPUT
 """
 
 
-def run(arguments: argparse.Namespace, folder: Path) -> tuple[list[dict[str, float]], float]:
-    """Fine-tune; the lines of metrics.jsonl, and the seconds of the whole call."""
+def run(arguments: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
+    """Fine-tune one epoch; the lines of metrics.jsonl."""
     file = folder / "recipe.yaml"
     file.write_text(RECIPE)
-    minutes = [] if arguments.minutes is None else [f"train.max_minutes={arguments.minutes}"]
-    keys = [f"data.train={arguments.train}", f"data.test={arguments.test}"]
-    recipe = load_finetune_recipe(file, [*keys, f"output={folder / 'run'}", *minutes, *arguments.keys])
-    started = time.monotonic()
-    finetune(recipe, device="cpu")
-    seconds = time.monotonic() - started
+    given = [f"data.train={arguments.train}", f"data.test={arguments.test}"]
+    if arguments.minutes is not None:
+        given.append(f"train.max_minutes={arguments.minutes}")
+    recipe = load_finetune_recipe(file, [*given, f"output={folder / 'run'}", *arguments.keys])
+    finetune(recipe, device="cpu", with_baselines=False)
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines], seconds
+    return [json.loads(line) for line in lines]
 
 
-def report(lines: list[dict[str, float]], seconds: float) -> None:
+def report(lines: list[dict[str, float]]) -> None:
     """Print what an epoch takes."""
-    steps = [line for line in lines if "loss" in line]
-    trained = sum(
-        (line["step"] - before) / line["tokens_per_second"]
-        for line, before in zip(steps, [0, *(line["step"] for line in steps)], strict=False)
-    )
-    last = steps[-1]
-    # Tokens of a step are not in the file: the share of the epoch says how long a whole one is.
-    judged = max((line["seconds"] for line in lines if "valid_loss" in line), default=0.0)
-    print(f"genolm {genolm.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    rate = last["step"] / trained
-    tokens = [line["tokens_per_second"] for line in steps]
-    print(f"{last['step']} steps, {last['epoch']} epochs; tokens/s: {tokens}")
-    print(f"seconds at the last line of the steps {last['seconds']}, of the validation {judged}")
-    print(f"an epoch: {last['seconds'] / last['epoch']:.1f} s of steps; the whole call {seconds:.1f} s")
-    del rate
+    last = [line for line in lines if "loss" in line][-1]
+    judged = [line["seconds"] for line in lines if "valid_loss" in line]
+    print(f"genolm {genolm.__version__}, torch {torch.__version__}", end=", ")
+    print(f"{torch.get_num_threads()} threads: {last['step']} steps, {last['epoch']} epochs")
+    print(f"an epoch of steps: {last['seconds'] / last['epoch']:.1f} s")
+    if judged:
+        print(f"with its validation: {judged[-1]:.1f} s")
 
 
 def main() -> None:
@@ -84,7 +71,7 @@ def main() -> None:
             profile.runcall(run, arguments, Path(folder))
             pstats.Stats(profile).sort_stats("tottime").print_stats(arguments.profile)
         else:
-            report(*run(arguments, Path(folder)))
+            report(run(arguments, Path(folder)))
 
 
 if __name__ == "__main__":

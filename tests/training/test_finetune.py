@@ -9,8 +9,11 @@ from safetensors.torch import load_file
 from genolm import load
 from genolm.errors import InputError, UsageError
 from genolm.training import finetune as module
+from genolm.training import finetuning as session_module
 from genolm.training.callbacks import RunCallback
-from genolm.training.finetune import Finetuning, best_line, finetune, has_lost_patience
+from genolm.training.finetune import finetune
+from genolm.training.finetuning import Finetuning
+from genolm.training.patience import best_line, has_lost_patience
 from genolm.training.pretrain import pretrain
 from genolm.training.run_folder import RunFolder
 
@@ -137,13 +140,13 @@ def test_the_test_part_is_judged_once_by_the_best_epoch(finetuning, monkeypatch)
 
 def test_the_best_epoch_is_published_when_the_last_is_worse(finetuning, monkeypatch):
     fake = iter([0.5, 0.1, 0.4, 0.3])
-    judge = module.judge
+    judge = session_module.judge
 
     def pretend(logits, targets, task):
         figures = judge(logits, targets, task)
         return figures | {"loss": next(fake, figures["loss"])} if len(targets) == 4 else figures
 
-    monkeypatch.setattr(module, "judge", pretend)
+    monkeypatch.setattr(session_module, "judge", pretend)
     recipe = finetuning(train={"epochs": 4, "patience": 2})
     finetune(recipe)
     figures = metrics(recipe)
@@ -155,13 +158,13 @@ def test_the_best_epoch_is_published_when_the_last_is_worse(finetuning, monkeypa
 
 def test_patience_ends_the_run_early(finetuning, monkeypatch):
     fake = iter([0.1, 0.2, 0.3])
-    judge = module.judge
+    judge = session_module.judge
 
     def pretend(logits, targets, task):
         figures = judge(logits, targets, task)
         return figures | {"loss": next(fake, figures["loss"])} if len(targets) == 4 else figures
 
-    monkeypatch.setattr(module, "judge", pretend)
+    monkeypatch.setattr(session_module, "judge", pretend)
     recipe = finetuning(train={"epochs": 9, "patience": 2})
     finetune(recipe)
     assert (metrics(recipe)["best_epoch"], metrics(recipe)["epochs"]) == (1.0, 3.0)

@@ -1,0 +1,45 @@
+"""The epochs of a fine-tuning, each judged on the held-out part."""
+
+from genolm.training.finetuning import Finetuning
+from genolm.training.labelled_parts import EpochExamples
+from genolm.training.loop import Ended, Loop, run_loop
+from genolm.training.patience import has_lost_patience
+from genolm.training.trainer import Pace
+
+
+def train_session(session: Finetuning) -> Ended:
+    """Train the model of a session to its last epoch, the end of its patience or of its time."""
+    recipe, train = session.recipe, session.recipe.train
+    per_epoch = session.steps_per_epoch
+    loop = Loop(
+        run=session.run,
+        model=session.model,
+        device=session.device,
+        train=train,
+        peak=train.learning_rate,
+        pace=Pace(
+            steps=train.epochs * per_epoch,
+            batch_size=session.batch_size,
+            eval_every=per_epoch,
+            save_every=per_epoch,
+            seed=train.seed,
+            workers=recipe.data.workers,
+        ),
+        length=session.length,
+        label="fine-tuning",
+        per_base=False,
+        steps_per_epoch=per_epoch,
+        best_by=train.early_stopping_metric,
+        is_enough=lambda lines: has_lost_patience(
+            lines, train.early_stopping_metric, train.patience
+        ),
+    )
+    examples = EpochExamples(
+        session.parts.train,
+        length=session.length,
+        per_epoch=per_epoch * session.batch_size * train.accumulate,
+        epochs=train.epochs,
+        seed=train.seed,
+        rc=train.rc,
+    )
+    return run_loop(loop, examples, lambda: session.judge(session.parts.valid))

@@ -1,0 +1,111 @@
+"""A fine-tuning that is ready to run: its recipe, labelled set and model, and what they can do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizer
+
+from genolm import console
+from genolm.data.labels import LabelSpace
+from genolm.training.judge import Figures, judge, predict_logits
+from genolm.training.labelled_parts import read_parts
+from genolm.training.machine import choose_device, choose_precision, kernel_backend, set_threads
+from genolm.training.model_source import classifier
+from genolm.training.optimizer import FINE_TUNING
+from genolm.training.parts import Part, Parts
+from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """Everything a run needs, once the recipe has been acted on.
+
+    Attributes:
+        recipe: With nothing left open.
+        run: Its folder.
+        parts: The labelled set.
+        model: To be trained.
+        tokenizer: Published beside it.
+        device: To train on.
+    """
+
+    recipe: FinetuneRecipe
+    run: RunFolder
+    parts: Parts
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizer
+    device: torch.device
+
+    @property
+    def space(self) -> LabelSpace:
+        """What labels can be."""
+        return self.parts.space
+
+    @property
+    def length(self) -> int:
+        """Tokens of every input."""
+        assert self.recipe.data.length is not None
+        return self.recipe.data.length
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch: never more than there are."""
+        return min(self.recipe.train.batch_size, len(self.parts.train.rows))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full steps that the train part fills."""
+        rows = len(self.parts.train.rows)
+        return max(1, rows // (self.batch_size * self.recipe.train.accumulate))
+
+    def judge(self, part: Part) -> Figures:
+        """Return the figures of the model as it is, on a whole part."""
+        return judge(self.predict(part), part.targets, self.recipe.task)
+
+    def predict(self, part: Part) -> Any:
+        """Return the logits (rows, labels) of a part."""
+        examples = part.examples(self.length, conjoin=self.recipe.train.rc == "conjoin")
+        return predict_logits(self.model, examples, batch_size=self.batch_size, device=self.device)
+
+
+@contextmanager
+def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
+    """Read the labelled sequences and build the model; nothing is written."""
+    place = choose_device(device)
+    set_threads(recipe.train.threads)
+    parts = read_parts(recipe.data, recipe.task, recipe.train.seed)
+    longest = max(len(sequence) for sequence in parts.train.rows.sequences)
+    model, tokenizer, length = classifier(recipe, parts.space, longest)
+    train = recipe.train
+    filled = FINE_TUNING.complete(train, train.learning_rate)
+    filled["precision"] = choose_precision(train.precision, place)
+    complete = recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"length": length}),
+            "train": train.model_copy(update=filled),
+        }
+    )
+    with kernel_backend(train.backend):
+        yield Finetuning(complete, RunFolder(complete.output), parts, model, tokenizer, place)
+
+
+def say_what_is_trained(session: Finetuning) -> None:
+    """Tell what is trained on what, and what a reader of the figures must know."""
+    recipe, parts = session.recipe, session.parts
+    rows = ", ".join(
+        f"{len(part.rows):,} {name}"
+        for name, part in (("train", parts.train), ("valid", parts.valid), ("test", parts.test))
+    )
+    trained = sum(p.numel() for p in session.model.parameters() if p.requires_grad)
+    console.say(
+        f"fine-tuning {trained:,} parameters ({recipe.task}, {recipe.train.precision} linear "
+        f"layers, {session.device.type}) on {parts.describe(session.length)}: {rows}"
+    )
+    if session.space.names:
+        console.say(f"classes: {', '.join(session.space.names)}")
+    for warning in parts.warnings(session.length):
+        console.warn(warning)
