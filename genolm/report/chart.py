@@ -27,11 +27,13 @@ class Line:
         name: What stands in the legend.
         points: (x, y) in the order of x; those that are no finite numbers are left out.
         dashed: Whether it is something to compare with.
+        dots: Whether the points are drawn by themselves, all of them within the chart.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     dashed: bool = False
+    dots: bool = False
 
     def finite(self) -> list[tuple[float, float]]:
         """Return at most ``MOST_POINTS`` of the points that can be drawn, evenly spread."""
@@ -70,22 +72,14 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str) -> str:
     drawn = [(line, points) for line in lines if (points := line.finite())]
     if not drawn:
         return "<p>nothing was logged</p>"
-    frame = _frame([point for _, points in drawn for point in points])
+    whole = any(line.dots for line, _ in drawn)
+    frame = _frame([point for _, points in drawn for point in points], whole=whole)
     body = [*_axes(frame, x_label, y_label)]
     legend = []
     for number, (line, points) in enumerate(drawn):
         colour = COLOURS[number % len(COLOURS)]
-        dash = ' stroke-dasharray="6 4"' if line.dashed else ""
-        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in points)
-        body.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>'
-        )
-        if len(points) == 1:
-            x, y = points[0]
-            body.append(
-                f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3" fill="{colour}"/>'
-            )
-        mark = "&#9476;" if line.dashed else "&#9472;"
+        body += _draw(line, points, frame, colour)
+        mark = "&#9476;" if line.dashed else "&#9679;" if line.dots else "&#9472;"
         legend.append(f'<span style="color:{colour}">{mark} {escape(line.name)}</span>')
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)}">'
@@ -96,11 +90,27 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str) -> str:
     return f"<figure>{svg}{caption}</figure>"
 
 
-def _frame(points: Sequence[tuple[float, float]]) -> _Frame:
+def _draw(
+    line: Line, points: Sequence[tuple[float, float]], frame: _Frame, colour: str
+) -> Iterable[str]:
+    if not line.dots:
+        dash = ' stroke-dasharray="6 4"' if line.dashed else ""
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in points)
+        yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>'
+    if line.dots or len(points) == 1:
+        look = (
+            f'r="2" fill="{colour}" fill-opacity="0.5"' if line.dots else f'r="3" fill="{colour}"'
+        )
+        for x, y in points:
+            yield f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" {look}/>'
+
+
+def _frame(points: Sequence[tuple[float, float]], *, whole: bool) -> _Frame:
     xs, ys = [x for x, _ in points], sorted(y for _, y in points)
     # The first steps of a training are often so high that nothing else could be told apart.
     usual = ys[int(USUAL * (len(ys) - 1))]
-    ys = [ys[0], min(ys[-1], usual + (usual - ys[0]))] if usual > ys[0] else ys
+    if usual > ys[0] and not whole:
+        ys = [ys[0], min(ys[-1], usual + (usual - ys[0]))]
     margin = 0.05 * (max(ys) - min(ys)) or 0.05 * abs(ys[0]) or 1.0
     return _Frame(min(xs), max(xs), min(ys) - margin, max(ys) + margin)
 

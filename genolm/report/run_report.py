@@ -10,7 +10,7 @@ from genolm.console import format_seconds
 from genolm.errors import UsageError
 from genolm.report.chart import Line, draw_lines
 from genolm.report.page import facts, note, page, preformatted, table
-from genolm.report.predictions import confusion_table, roc_lines
+from genolm.report.predictions import show_predictions
 from genolm.training.checkpoints import read_json
 from genolm.training.judge import interval_rows
 from genolm.training.run_folder import RunFolder
@@ -46,12 +46,13 @@ def render(run: RunFolder) -> str:
     lines = run.read_lines()
     metrics = read_json(run.metrics) if run.metrics.is_file() else {}
     per_base = any("bits_per_base" in line or "valid_bits_per_base" in line for line in lines)
+    predictions = run.path / "test_predictions.tsv"
     sections = [
         ("The run", _about(run, lines, metrics)),
         ("Result", _result(metrics)),
         ("Bits per base" if per_base else "Loss", [_curves(run, lines, per_base=per_base)]),
         ("Validation", [] if per_base else [_validation(lines)]),
-        ("Predictions", _predictions(run)),
+        ("Predictions", show_predictions(predictions) if predictions.is_file() else []),
         ("Learning rate", [_one(lines, "learning_rate", "learning rate")]),
         ("Size of the gradient", [_one(lines, "grad_norm", "norm of the gradient")]),
         ("Speed", [_one(lines, "tokens_per_second", "tokens a second")]),
@@ -94,7 +95,30 @@ def _result(metrics: Mapping[str, Any]) -> list[str]:
         for name, figures in found.items()
         if isinstance(figures, Mapping)
     ]
-    return [table((f"test, {test['n']:,} rows", *names), rows, ours="model")]
+    figures = table((f"test, {test['n']:,} rows", *names), rows, ours="model")
+    return [figures, *_leads(metrics)]
+
+
+def _leads(metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the model is above each baseline, with intervals over the test rows."""
+    above = metrics.get("above_baselines", {})
+    if not above:
+        return []
+    names = list(metrics["intervals"])
+    rows = [
+        [f"above {baseline}", *(_say_interval(intervals[name]) for name in names)]
+        for baseline, intervals in above.items()
+    ]
+    drawn = metrics["bootstrap"]
+    told = (
+        f"{100 * drawn['confidence']:g} % of {drawn['draws']:,} draws of the test rows lie within"
+        " an interval; one that holds 0 does not tell the two apart"
+    )
+    return [table(("the model", *names), rows), note(told)]
+
+
+def _say_interval(ends: Sequence[float] | None) -> str | None:
+    return None if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
 
 
 def _points(lines: Lines, key: str) -> list[tuple[float, float]]:
@@ -126,17 +150,6 @@ def _validation(lines: Lines) -> str:
 
 def _one(lines: Lines, key: str, label: str) -> str:
     return draw_lines([Line(label, _points(lines, key))], "step", label)
-
-
-def _predictions(run: RunFolder) -> list[str]:
-    file = run.path / "test_predictions.tsv"
-    if not file.is_file():
-        return []
-    curves = roc_lines(file)
-    shown = [confusion_table(file)]
-    if curves:
-        shown.append(draw_lines(curves, "false positive rate", "true positive rate"))
-    return [part for part in shown if part]
 
 
 def _skipped(run: RunFolder) -> list[str]:

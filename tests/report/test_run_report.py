@@ -4,11 +4,24 @@ import shutil
 from html.parser import HTMLParser
 
 import pytest
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from genolm.errors import UsageError
 from genolm.report import write_report
-from genolm.report.predictions import confusion_table, roc_lines
+from genolm.report.predictions import (
+    class_table,
+    confusion_table,
+    precision_lines,
+    read_predictions,
+    roc_lines,
+    show_predictions,
+    value_dots,
+)
 from genolm.training.recipe_pretrain import PretrainRecipe
 from genolm.training.run_folder import RunFolder, append_json_line
 
@@ -118,13 +131,13 @@ def predictions(tmp_path):
 
 
 def test_the_confusion_matrix_is_scikit_learns(predictions):
-    cells = re.findall(r'number">(\d+)<', confusion_table(predictions))
+    cells = re.findall(r'number">(\d+)<', confusion_table(read_predictions(predictions)))
     expected = confusion_matrix([p[1] for p in PREDICTIONS], [p[2] for p in PREDICTIONS])
     assert list(map(int, cells)) == expected.flatten().tolist()
 
 
 def test_the_curve_of_two_classes_is_that_of_the_second(predictions):
-    line, chance = roc_lines(predictions)
+    line, chance = roc_lines(read_predictions(predictions))
     area = roc_auc_score([p[1] == "b" for p in PREDICTIONS], [float(p[4]) for p in PREDICTIONS])
     assert line.name == f"b (AUROC {area:.4f})"
     assert line.points[0] == (0, 0)
@@ -136,15 +149,89 @@ def test_a_classifiers_run_has_both(run, predictions):
     shutil.copy(predictions, run.path)
     text = write_report(run.path).read_text()
     check(text)
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 6
     assert "label \\ predicted" in text
 
 
-def test_a_regression_has_neither(tmp_path):
+def test_the_precision_of_two_classes_is_that_of_the_second(predictions):
+    line, chance = precision_lines(read_predictions(predictions))
+    truth = [p[1] == "b" for p in PREDICTIONS]
+    area = average_precision_score(truth, [float(p[4]) for p in PREDICTIONS])
+    assert line.name == f"b (AUPRC {area:.4f})"
+    assert [x for x, _ in line.points] == sorted(x for x, _ in line.points)
+    assert line.points[-1][0] == 1
+    assert chance.points == [(0, 0.6), (1, 0.6)]
+
+
+def test_the_table_of_classes_is_scikit_learns(predictions):
+    cells = re.findall(r'number">([\d.]+)<', class_table(read_predictions(predictions)))
+    precision, recall, f1, rows = precision_recall_fscore_support(
+        [p[1] for p in PREDICTIONS], [p[2] for p in PREDICTIONS]
+    )
+    for at in (0, 1):
+        found = list(map(float, cells[6 * at : 6 * at + 4]))
+        assert found == pytest.approx([rows[at], precision[at], recall[at], f1[at]], abs=1e-4)
+
+
+def test_independent_labels_have_a_curve_each_and_no_confusion(tmp_path):
     file = tmp_path / "test_predictions.tsv"
-    file.write_text("row\tlabel\tpredicted\n0\t1.5\t1.4\n")
-    assert confusion_table(file) == ""
-    assert roc_lines(file) == []
+    file.write_text(
+        "row\tlabel\tpredicted\tp_x\tp_y\n"
+        "0\tx;y\tx\t0.9\t0.2\n1\t\tx;y\t0.6\t0.7\n2\ty\t\t0.1\t0.4\n"
+    )
+    found = read_predictions(file)
+    assert confusion_table(found) == ""
+    assert [line.name[:1] for line in roc_lines(found)] == ["x", "y", "c"]
+    assert [line.name[:1] for line in precision_lines(found)] == ["x", "y"]
+    cells = re.findall(r'number">([^<]+)<', class_table(found))
+    assert list(map(float, cells[:4])) == pytest.approx([1, 0.5, 1, 2 / 3], abs=1e-4)
+
+
+def test_a_class_that_the_test_part_lacks_has_no_curve(tmp_path):
+    file = tmp_path / "test_predictions.tsv"
+    file.write_text(
+        "row\tlabel\tpredicted\tp_x\tp_y\tp_z\n0\tx\tx\t.8\t.1\t.1\n1\ty\tx\t.5\t.4\t.1\n"
+    )
+    found = read_predictions(file)
+    assert [line.name[:1] for line in roc_lines(found)] == ["x", "y", "c"]
+    assert class_table(found).count("&ndash;") == 6  # of z all but its rows; y was never predicted
+
+
+def test_a_regression_has_dots_and_nothing_of_classes(tmp_path):
+    file = tmp_path / "test_predictions.tsv"
+    file.write_text("row\tlabel\tpredicted\n0\t1.5\t1.4\n1\t-2\t40\n")
+    found = read_predictions(file)
+    assert confusion_table(found) == class_table(found) == ""
+    assert roc_lines(found) == precision_lines(found) == []
+    dots, same = value_dots(found)
+    assert dots.points == [(-2, 40), (1.5, 1.4)]
+    assert same.points == [(-2, -2), (1.5, 1.5)]
+    [chart] = show_predictions(file)
+    check(chart)
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)" r="2"', chart)]
+    assert len(set(heights)) == 2
+
+
+def test_figures_stand_beside_their_intervals_and_leads(run):
+    figures = {"accuracy": 0.9, "loss": 0.3, "n": 50}
+    run.metrics.write_text(
+        json.dumps(
+            {
+                "test": figures,
+                "intervals": {"accuracy": [0.85, 0.95]},
+                "baselines": {"kmer_logistic": {"accuracy": 0.8}},
+                "above_baselines": {"kmer_logistic": {"accuracy": [-0.0125, 0.2]}},
+                "bootstrap": {"draws": 1000, "confidence": 0.95},
+            }
+        )
+    )
+    text = write_report(run.path).read_text()
+    check(text)
+    shown = re.sub(r"<[^>]+>", "|", text)
+    assert re.search(r"95 % from\|+0\.8500", shown)
+    assert re.search(r"95 % to\|+0\.9500", shown)
+    assert "above kmer_logistic||-0.0125 to +0.2000" in shown
+    assert "95 % of 1,000 draws" in shown
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
