@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from genolm.data.bed_layout import BedLayout, lay_out
 from genolm.data.genome_store import GenomeStore
+from genolm.data.overlap import check_disjoint
 from genolm.data.windows import WindowSet, from_regions
 from genolm.errors import InputError, UsageError
 from genolm.genome.aliases import resolve_contigs
@@ -101,73 +102,25 @@ def _hold_out_ends(train: list[Interval], contigs: Mapping[str, int], split: str
     }
 
 
-def _merge(rows: Sequence[Interval]) -> dict[str, list[Interval]]:
-    """Return the rows by contig, those that overlap made one."""
-    merged: dict[str, list[Interval]] = {}
-    for row in sorted(rows, key=lambda row: (row.chrom, row.start)):
-        mine = merged.setdefault(row.chrom, [])
-        if mine and row.start < mine[-1].end:
-            mine[-1] = replace(mine[-1], end=max(mine[-1].end, row.end))
-        else:
-            mine.append(Interval(row.chrom, row.start, row.end))
-    return merged
-
-
-def _widen(piece: Interval, region: Interval, length: int) -> Interval:
-    """Return a piece grown to ``length`` around its centre, moved to stay inside the region."""
-    if piece.length >= length or region.length < length:
-        return piece
-    start = min(max(piece.resize(length).start, region.start), region.end - length)
-    return replace(piece, start=start, end=start + length)
-
-
-def _stay_in(regions: Sequence[Interval], rows: Sequence[Interval], length: int) -> list[Interval]:
-    """Return what BED rows leave of the regions; a row shorter than a window is grown to one."""
-    merged = _merge(rows)
-    pieces: list[Interval] = []
-    for region in regions:
-        for row in merged.get(region.chrom, []):
-            start, end = max(row.start, region.start), min(row.end, region.end)
-            if start < end:
-                pieces.append(_widen(Interval(row.chrom, start, end), region, length))
-    return pieces
-
-
-def check_disjoint(splits: Mapping[str, WindowSet]) -> None:
-    """Refuse splits that share bases.
-
-    Raises:
-        InputError: Windows of two splits overlap; the message shows where.
-    """
-    reach = [
-        (piece.chrom, piece.start, piece.end, split)
-        for split, windows in splits.items()
-        for piece in windows.reachable()
-    ]
-    reach.sort()
-    for (chrom, _, end, split), (other, start, _, second) in pairwise(reach):
-        if chrom == other and start < end and split != second:
-            raise InputError(
-                f"{split} and {second} share bases at {chrom}:{start:,}-{end:,} (counted from 0);"
-                " move the regions apart, or choose a length that they hold"
-            )
-
-
 def _has_splits(rows: Sequence[Interval]) -> bool:
     return any(row.name in SPLITS for row in rows)
 
 
-def _bed_splits(bed: Path, contigs: Mapping[str, int], length: int) -> Regions:
+def _bed_splits(bed: Path, contigs: Mapping[str, int], length: int, layout: BedLayout) -> Regions:
     whole = [Interval(chrom, 0, size) for chrom, size in contigs.items()]
     rows = read_split_bed(bed, contigs=contigs)
     unknown = [name for name in rows if name not in SPLITS]
     if unknown:
         raise InputError(f"{bed}: a split is called {unknown[0]!r}; they are {', '.join(SPLITS)}")
-    return {split: _stay_in(whole, rows.get(split, []), length) for split in SPLITS}
+    return {split: lay_out(rows.get(split, []), whole, length, layout) for split in SPLITS}
 
 
 def _find_regions(
-    contigs: Mapping[str, int], length: int, named: Mapping[str, Names | None], bed: Path | None
+    contigs: Mapping[str, int],
+    length: int,
+    named: Mapping[str, Names | None],
+    bed: Path | None,
+    layout: BedLayout,
 ) -> Regions:
     rows = None if bed is None else read_bed(bed, contigs=contigs)
     if bed is not None and rows is not None and _has_splits(rows):
@@ -176,11 +129,11 @@ def _find_regions(
             raise UsageError(
                 f"{bed} has its own train/valid/test column; leave out {' and '.join(given)}"
             )
-        return _bed_splits(bed, contigs, length)
+        return _bed_splits(bed, contigs, length, layout)
     parts = split_contigs(contigs, **named)
     if rows is None:
         return parts
-    return {split: _stay_in(regions, rows, length) for split, regions in parts.items()}
+    return {split: lay_out(rows, regions, length, layout) for split, regions in parts.items()}
 
 
 def make_splits(
@@ -192,7 +145,9 @@ def make_splits(
     valid: Names | None = None,
     test: Names | None = None,
     bed: str | Path | None = None,
+    bed_windows: BedLayout = "tile",
     max_n_fraction: float = 0.1,
+    may_overlap: bool = False,
 ) -> dict[str, WindowSet]:
     """Cut a genome into the windows of ``train``, ``valid`` and ``test``.
 
@@ -204,9 +159,10 @@ def make_splits(
         train: Contigs, by any usual name; see :func:`split_contigs` for what None means.
         valid: Likewise.
         test: Likewise.
-        bed: Regions to stay in; a 4th column of train, valid and test makes the split. Overlapping
-            rows are merged; one shorter than a window is grown to one around its centre.
+        bed: Regions to stay in; a 4th column of train, valid and test makes the split.
+        bed_windows: What its rows mean; see :func:`genolm.data.bed_layout.lay_out`.
         max_n_fraction: Windows with a larger share of N are left out.
+        may_overlap: Let splits share bases; :func:`genolm.data.overlap.find_overlaps` tells which.
 
     Returns:
         The three sets, none of them empty.
@@ -216,10 +172,13 @@ def make_splits(
         InputError: A split without a window, or two that share bases.
     """
     named = {"train": train, "valid": valid, "test": test}
-    regions = _find_regions(store.contigs, length, named, None if bed is None else Path(bed))
+    regions = _find_regions(
+        store.contigs, length, named, None if bed is None else Path(bed), bed_windows
+    )
     splits: dict[str, WindowSet] = {}
     for split in SPLITS:
         windows = from_regions(regions[split], length, stride if split == "train" else None)
         splits[split] = windows.filter_by_n(store, max_n_fraction).require(split)
-    check_disjoint(splits)
+    if not may_overlap:
+        check_disjoint(splits)
     return splits

@@ -92,7 +92,7 @@ class WindowSet:
             mine = self.chrom == number
             first = self.start[mine]
             runs = store.n_runs(self.contigs[number])
-            n_bases[mine] = _n_before(first + self.length, *runs) - _n_before(first, *runs)
+            n_bases[mine] = count_before(first + self.length, *runs) - count_before(first, *runs)
         kept = n_bases <= max_n_fraction * self.length
         lost = len(self) - int(kept.sum())
         dropped = self.dropped | ({MANY_N: lost} if lost else {})
@@ -114,10 +114,19 @@ class WindowSet:
         )
 
 
-def _n_before(
+def count_before(
     places: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Count the N before each place (places,), given the runs of N (runs,)."""
+    """Count the bases of some stretches before each place.
+
+    Args:
+        places: Positions of a contig, counted from 0 (places,).
+        starts: First base of each stretch, ascending; stretches do not overlap (stretches,).
+        ends: One past the last base of each (stretches,).
+
+    Returns:
+        Bases (places,).
+    """
     before = np.append(0, np.cumsum(ends - starts))
     run = np.searchsorted(starts, places, side="right")
     inside = np.maximum(np.append(0, ends)[run] - places, 0)

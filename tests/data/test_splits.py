@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from genolm.data.genome_store import open_store
-from genolm.data.splits import SPLITS, check_disjoint, make_splits, resolve_chroms
+from genolm.data.overlap import check_disjoint
+from genolm.data.splits import SPLITS, make_splits, resolve_chroms
 from genolm.data.windows import from_regions
 from genolm.errors import InputError, UsageError
 from genolm.genome.interval import Interval
