@@ -80,6 +80,13 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def format_bytes(count: float) -> str:
+    """Return a number of bytes as ``312 MiB`` or ``1.2 GiB``."""
+    if count < 1 << 30:
+        return f"{count / (1 << 20):.0f} MiB"
+    return f"{count / (1 << 30):.1f} GiB"
+
+
 def _new_bar() -> "Progress":
     from rich.progress import (
         BarColumn,
@@ -124,7 +131,8 @@ class Meter:
         if VERBOSITY.level >= 0 and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             self._bar = _new_bar()
             self._bar.start()
-            self._bar.add_task(self.label, total=self.total, note="")
+            # What was done before the bar is shown must not count as its speed.
+            self._bar.add_task(self.label, total=self.total, completed=self.done, note="")
         return self
 
     def __exit__(

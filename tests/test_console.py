@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from genolm import console
@@ -35,3 +37,24 @@ def test_off_a_terminal_progress_is_lines_with_rate_and_time_left(capsys, monkey
     assert line.startswith("scoring: 25/100 variants, ")
     assert "variants/s" in line
     assert line.endswith("left")
+
+
+@pytest.mark.parametrize(("count", "text"), [(3 << 20, "3 MiB"), (5 << 28, "1.2 GiB")])
+def test_bytes_read_like_speech(count, text):
+    assert console.format_bytes(count) == text
+
+
+def test_work_done_earlier_is_no_speed_of_the_bar(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    meter = console.Meter("training", "steps", total=1000, done=900)
+    with meter:
+        time.sleep(0.02)
+        meter.advance(1)
+        time.sleep(0.02)
+        meter.advance(1)
+        task = meter._bar.tasks[0]
+        assert task.completed == 902
+        # A step took 20 ms or more: the 98 that are left cannot be over in a second.
+        assert task.time_remaining is not None
+        assert task.time_remaining >= 1

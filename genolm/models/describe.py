@@ -9,6 +9,7 @@ import torch
 from genolm.models.auto import load
 from genolm.models.backbone import GenolmModel
 from genolm.models.configuration import GenolmConfig, maximum_length
+from genolm.models.cost import count_cost
 from genolm.models.families import FAMILIES, objective_of
 from genolm.models.hub import find_folder
 from genolm.models.presets import ALIASES, PRESETS, preset_options
@@ -90,8 +91,19 @@ def _facts(model: GenolmModel) -> dict[str, Any]:
         "max_length": maximum_length(config),
         "training_length": config.training_length,
         "objective": config.objective,
+        **_operations(model, config),
         "labels": _labels(model),
         "effect": _effect(config) if isinstance(model, VariantEffectModel) else None,
+    }
+
+
+def _operations(model: GenolmModel, config: GenolmConfig) -> dict[str, int]:
+    """Count what a token costs at the length of training, or the longest one up to 1,024."""
+    length = config.training_length or min(1024, maximum_length(config) or 1024)
+    cost = count_cost(config, length, head=_task(model) in ("masked_lm", "causal_lm"))
+    return {
+        "forward_flops_per_token": round(cost.forward_flops),
+        "training_flops_per_token": round(cost.training_flops),
     }
 
 

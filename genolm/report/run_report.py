@@ -56,6 +56,7 @@ def render(run: RunFolder) -> str:
         ("Learning rate", [_one(lines, "learning_rate", "learning rate")]),
         ("Size of the gradient", [_one(lines, "grad_norm", "norm of the gradient")]),
         ("Speed", [_one(lines, "tokens_per_second", "tokens a second")]),
+        ("Share of the machine's peak", _utilisation(lines)),
         ("Steps that were stopped at or left out", _skipped(run)),
         ("Recipe", [preformatted(run.recipe.read_text(encoding="utf-8"))]),
     ]
@@ -150,6 +151,11 @@ def _validation(lines: Lines) -> str:
 
 def _one(lines: Lines, key: str, label: str) -> str:
     return draw_lines([Line(label, _points(lines, key))], "step", label)
+
+
+def _utilisation(lines: Lines) -> list[str]:
+    known = any(line.get("mfu") is not None for line in lines)
+    return [_one(lines, "mfu", "model FLOP utilisation")] if known else []
 
 
 def _skipped(run: RunFolder) -> list[str]:

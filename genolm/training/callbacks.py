@@ -17,6 +17,7 @@ from genolm.errors import Terminated
 from genolm.training.guard import Guard
 from genolm.training.ranks import Ranks
 from genolm.training.run_folder import RunFolder
+from genolm.training.watch import Watch, tell_machine
 
 ENDINGS: Final[dict[int, type[BaseException]]] = {
     signal.SIGINT: KeyboardInterrupt,
@@ -124,6 +125,7 @@ class RunCallback(TrainerCallback):
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
         guard: Told which step begins.
         ranks: Processes that must stop at the same step; the first of them writes.
+        watch: Tells what the training makes of the machine.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class RunCallback(TrainerCallback):
         is_enough: Callable[[list[dict[str, Any]]], bool],
         guard: Guard,
         ranks: Ranks,
+        watch: Watch,
     ) -> None:
         self.run, self.clock, self.stop, self.meter = run, clock, stop, meter
         self.tokens_per_step = tokens_per_step
@@ -151,6 +154,7 @@ class RunCallback(TrainerCallback):
         self.is_enough = is_enough
         self.guard = guard
         self.ranks = ranks
+        self.watch = watch
         self.note = ""
         self._logged_at = (0, 0.0)
 
@@ -229,17 +233,20 @@ class RunCallback(TrainerCallback):
             )
         steps, seconds = self._logged_at
         self._logged_at = (step, self.clock.training_seconds)
-        rate = (step - steps) * self.tokens_per_step / max(self._logged_at[1] - seconds, 1e-9)
+        took = max(self._logged_at[1] - seconds, 1e-9)
+        rate = (step - steps) * self.tokens_per_step / took
+        machine = self.watch.figures(steps + 1, step, took)
         figures: dict[str, float | None] = {"loss": loss}
         self.note = f"loss {loss:.3f}"
         if self.per_base:
             figures["bits_per_base"] = loss / math.log(2)
             self.note += f", {figures['bits_per_base']:.3f} bits/base"
-        self.note += f", {rate:,.0f} tokens/s"
+        self.note += f", {rate:,.0f} tokens/s{tell_machine(machine)}"
         return figures | {
             "learning_rate": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
             "tokens_per_second": round(rate, 1),
+            **machine,
         }
 
 

@@ -16,6 +16,7 @@ from genolm.training.checkpoints import checkpoint_step
 from genolm.training.guard import Guard
 from genolm.training.machine import set_precision
 from genolm.training.optimizer import learning_rate, make_optimizer
+from genolm.training.peak import peak_flops
 from genolm.training.ranks import Ranks
 from genolm.training.recipe import TrainSection
 from genolm.training.run_folder import RunFolder
@@ -28,6 +29,7 @@ from genolm.training.trainer import (
     RunTrainer,
     training_arguments,
 )
+from genolm.training.watch import FlopsOfStep, Watch
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -58,6 +60,7 @@ class Loop:
         collate: Joins examples to a batch; None stacks them.
         ranks: Processes that share out every batch.
         count_targets: How much of a batch counts in its loss; needed with several processes.
+        flops_of_step: Number of a step to the model's operations in it; None tells no utilisation.
     """
 
     run: RunFolder
@@ -76,6 +79,14 @@ class Loop:
     collate: Collate | None = None
     ranks: Ranks = field(default_factory=Ranks)
     count_targets: CountTargets | None = None
+    flops_of_step: FlopsOfStep | None = None
+
+    def watch(self) -> Watch:
+        """Return what tells the figures of the machine."""
+        if self.flops_of_step is None or not self.ranks.leads:
+            return Watch(self.device)
+        peak = peak_flops(self.device, self.train.precision)
+        return Watch(self.device, self.flops_of_step, peak and peak * self.ranks.size)
 
 
 @dataclass(frozen=True)
@@ -158,9 +169,10 @@ def _go_on(
         guard.load(checkpoint)
     optimizer.guard = guard
     stop = StopRequest()
-    with TrainingMeter(loop.label, "steps", pace.steps) as meter, stop.listen():
-        meter.done = 0 if checkpoint is None else checkpoint_step(checkpoint)
-        meter.started -= clock.earlier
+    meter = TrainingMeter(loop.label, "steps", pace.steps)
+    meter.done = 0 if checkpoint is None else checkpoint_step(checkpoint)
+    meter.started -= clock.earlier
+    with meter, stop.listen():
         callback = RunCallback(
             loop.run,
             clock,
@@ -174,6 +186,7 @@ def _go_on(
             is_enough=loop.is_enough,
             guard=guard,
             ranks=loop.ranks,
+            watch=loop.watch(),
         )
         callbacks: list[TrainerCallback] = [callback]
         trainer = RunTrainer(

@@ -38,6 +38,7 @@ from genolm.training.ranks import Ranks, join_ranks
 from genolm.training.recipe_pretrain import PretrainRecipe, PretrainTrainSection
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
+from genolm.training.watch import count_steps
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ def _train(session: Pretraining) -> Ended:
         collate=LanguageDataset.collate,
         ranks=session.ranks,
         count_targets=partial(count_targets, causal=recipe.objective == "causal_lm"),
+        flops_of_step=count_steps(session.model.config, recipe, session.ranks),
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
     )
     figures = partial(

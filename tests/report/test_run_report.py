@@ -46,6 +46,7 @@ def run(tmp_path):
         folder.append_line(
             {"step": step, "bits_per_base": 2 - step / 10, "loss": 1.0, "seconds": step * 2.0}
             | {"learning_rate": 1e-3, "grad_norm": 0.5, "tokens_per_second": 1000.0}
+            | {"mfu": 0.4, "peak_memory_bytes": 1 << 30}
         )
     folder.append_line({"step": 3, "valid_bits_per_base": 1.75, "seconds": 7.0})
     return folder
@@ -82,7 +83,7 @@ def test_an_unfinished_run_has_its_curves_and_recipe(run):
     text = write_report(run.path).read_text()
     check(text)
     assert "not finished, at step 3" in text
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert "&lt;I&gt;" in text
     assert "<I>" not in text
 
