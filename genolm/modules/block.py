@@ -4,10 +4,11 @@ from torch import Tensor, nn
 
 from genolm.modules.mlp import MLP
 from genolm.modules.norm import LayerNorm, RMSNorm
+from genolm.modules.recompute import Recomputing
 from genolm.modules.reverse_complement import RCPSWrapper
 
 
-class MixerBlock(nn.Module):
+class MixerBlock(Recomputing):
     """Add, normalise, mix: the residual stream travels beside the mixer's output.
 
     Args:
@@ -35,10 +36,12 @@ class MixerBlock(nn.Module):
             The mixer's output and the new residual, in the shapes given.
         """
         normed, residual = add_and_normalise(self.norm, hidden, residual, mirrored=mirrored)
-        return self.mixer(normed, mirrored=True) if mirrored else self.mixer(normed), residual
+        # Only mixers that can be told are.
+        mixed = self.part("mixer", normed, **({"mirrored": True} if mirrored else {}))
+        return mixed, residual
 
 
-class MixerMLPBlock(nn.Module):
+class MixerMLPBlock(Recomputing):
     """Pre-norm mixer and pre-norm MLP, each added to the stream.
 
     Args:
@@ -56,9 +59,8 @@ class MixerMLPBlock(nn.Module):
     def forward(self, stream: Tensor) -> Tensor:
         """Run one block on the residual stream (batch, length, d_model), float32 at least."""
         normed, stream = add_and_normalise(self.norm1, stream, None)
-        normed, stream = add_and_normalise(self.norm2, self.mixer(normed), stream)
-        mixed: Tensor = stream + self.mlp(normed)
-        return mixed
+        normed, stream = add_and_normalise(self.norm2, self.part("mixer", normed), stream)
+        return stream + self.part("mlp", normed)
 
 
 def add_and_normalise(

@@ -12,7 +12,13 @@ from genolm import console
 from genolm.data.labels import LabelSpace
 from genolm.training.judge import Figures, judge, predict_logits
 from genolm.training.labelled_parts import read_parts
-from genolm.training.machine import choose_device, choose_precision, kernel_backend, set_threads
+from genolm.training.machine import (
+    choose_device,
+    choose_precision,
+    kernel_backend,
+    set_checkpointing,
+    set_threads,
+)
 from genolm.training.model_source import classifier
 from genolm.training.optimizer import FINE_TUNING
 from genolm.training.parts import Part, Parts
@@ -80,6 +86,7 @@ def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
     parts = read_parts(recipe.data, recipe.task, recipe.train.seed)
     longest = max(len(sequence) for sequence in parts.train.rows.sequences)
     model, tokenizer, length = classifier(recipe, parts.space, longest)
+    set_checkpointing(model, recipe.train.checkpointing)
     train = recipe.train
     filled = FINE_TUNING.complete(train, train.learning_rate)
     filled["precision"] = choose_precision(train.precision, place)

@@ -14,6 +14,7 @@ from torch import nn
 import genolm
 from genolm.errors import UsageError
 from genolm.modules.linear import set_compute_dtype
+from genolm.modules.recompute import recompute_parts
 from genolm_kernels import backends, use_backend
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -54,6 +55,23 @@ def cpu_multiplies_bf16() -> bool:
 def set_precision(model: nn.Module, precision: str) -> None:
     """Run the linear layers of ``model`` in ``precision``; its weights stay float32."""
     set_compute_dtype(model, torch.bfloat16 if precision == "bf16" else None)
+
+
+def set_checkpointing(model: nn.Module, parts: str) -> None:
+    """Let the blocks of ``model`` compute parts again in the backward pass instead of keeping them.
+
+    Args:
+        model: To be trained.
+        parts: "none", "mixer", "mlp" or "both".
+
+    Raises:
+        UsageError: The model has no such part.
+    """
+    names = {"none": (), "both": ("mixer", "mlp")}.get(parts, (parts,))
+    try:
+        recompute_parts(model, names)
+    except ValueError as error:
+        raise UsageError(f"train.checkpointing: {error}") from None
 
 
 def set_threads(count: int | None) -> None:

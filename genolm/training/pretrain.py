@@ -29,6 +29,7 @@ from genolm.training.machine import (
     choose_precision,
     describe,
     kernel_backend,
+    set_checkpointing,
     set_threads,
 )
 from genolm.training.model_source import language_model
@@ -109,6 +110,7 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     place = choose_device(device)
     set_threads(recipe.train.threads)
     model, tokenizer = language_model(recipe)
+    set_checkpointing(model, recipe.train.checkpointing)
     complete = _complete(recipe, model, place)
     with (
         join_ranks(place) as ranks,

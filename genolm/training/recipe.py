@@ -25,6 +25,7 @@ from genolm.training.recipe_types import (
 Schedule = Literal["cosine", "cosine_after_warmup", "constant"]
 Precision = Literal["auto", "float32", "bf16"]
 Action = Literal["stop", "skip"]
+Checkpointing = Literal["none", "mixer", "mlp", "both"]
 
 
 class ModelSection(BaseModel):
@@ -92,6 +93,11 @@ class TrainSection(Section):
     accumulate: Count = Field(default=1, description="batches to one step of the optimiser")
     precision: Precision = Field(
         default="auto", description="of linear layers; auto = bf16 where fast"
+    )
+    checkpointing: Checkpointing = Field(
+        default="none",
+        description="parts of blocks that are computed again in the backward pass instead of kept: "
+        "less memory, more time, the same results",
     )
     threads: Count | None = Field(default=None, description="CPU threads; null = as torch chooses")
     backend: Name | None = Field(

@@ -35,6 +35,7 @@ FREE_KEYS = frozenset(
         "data.fasta",  # told apart by the digest of the bases
         "data.workers",
         "train.threads",
+        "train.checkpointing",
         "train.log_every",
         "train.save_every",
         "train.eval_every",

@@ -45,6 +45,16 @@ def test_bf16_multiplies_narrowly_and_keeps_float32_weights():
     assert {module.compute_dtype for module in linears} == {None}
 
 
+def test_checkpointing_goes_to_every_block_and_a_part_that_is_not_there_is_refused():
+    model = build_model("hyenadna", "causal_lm", {"d_model": 8, "n_layer": 2}, seed=0)
+    for parts, names in (("both", {"mixer", "mlp"}), ("mlp", {"mlp"}), ("none", set())):
+        machine.set_checkpointing(model, parts)
+        assert [block.recomputed for block in model.hyena.backbone.layers] == [names] * 2
+    model = build_model("caduceus", "masked_lm", {"d_model": 8, "n_layer": 1}, seed=0)
+    with pytest.raises(UsageError, match=r"train\.checkpointing: .* have no mlp"):
+        machine.set_checkpointing(model, "both")
+
+
 def test_a_backend_holds_for_the_block(monkeypatch):
     asked = []
     monkeypatch.setattr(machine, "use_backend", lambda name: asked.append(name) or _Nothing())

@@ -91,7 +91,9 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batch(genome, tmp_pa
     together, two = recipe(genome, tmp_path, "together", objective, 6)
     done = run(alone, 1)
     assert done.returncode == 0, done.stderr
-    done = run(together, 2)
+    # Nor does it matter what is computed again in the backward pass.
+    parts = "mixer" if objective == "masked_lm" else "both"
+    done = run(together, 2, f"train.checkpointing={parts}")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("pretraining ") == 1  # one of them speaks
     assert_alike(one, two)
