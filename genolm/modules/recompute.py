@@ -5,7 +5,7 @@ and for the MLP.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,7 @@ class Recomputing(nn.Module):
         """Apply a part to x (batch, length, d_model), keeping no more than x if so asked."""
         module: nn.Module = getattr(self, name)
         if name in self.recomputed and self.training and torch.is_grad_enabled():
-            kept: Any = checkpoint(module, x, use_reentrant=False, **options)
-            out: Tensor = kept
+            out: Tensor = checkpoint(partial(module, **options), x, use_reentrant=False)
         else:
             out = module(x, **options)
         return out
