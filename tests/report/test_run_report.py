@@ -150,7 +150,7 @@ def test_a_classifiers_run_has_both(run, predictions):
     shutil.copy(predictions, run.path)
     text = write_report(run.path).read_text()
     check(text)
-    assert text.count("<svg") == 6
+    assert text.count("<svg") == 7
     assert "label \\ predicted" in text
 
 
