@@ -14,6 +14,7 @@ from genolm.cli.data import app as data
 from genolm.cli.demo import demo
 from genolm.cli.doctor import doctor
 from genolm.cli.embed import embed
+from genolm.cli.evaluate import evaluate
 from genolm.cli.finetune import finetune
 from genolm.cli.info import info
 from genolm.cli.merge import merge
@@ -60,6 +61,7 @@ def _root(
 app.command("demo")(demo)
 app.command("pretrain")(pretrain)
 app.command("finetune")(finetune)
+app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("score")(score)
 app.command("merge")(merge)

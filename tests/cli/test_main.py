@@ -8,7 +8,7 @@ from genolm import __version__
 from genolm.cli import main as cli
 
 VERBS = {
-    *("demo", "pretrain", "finetune", "predict", "score", "merge", "saturate", "embed"),
+    *("demo", "pretrain", "finetune", "evaluate", "predict", "score", "merge", "saturate", "embed"),
     *("convert", "data", "recipes", "report", "info", "doctor"),
 }
 

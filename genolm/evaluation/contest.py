@@ -1,0 +1,255 @@
+"""One run of a task: every baseline and model on the same rows, each to a result."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from genolm.bundled import bundled_models
+from genolm.data.table import read_columns
+from genolm.evaluation.baselines import Contest, Outcome, run_baseline, varies
+from genolm.evaluation.plan import Plan, Run
+from genolm.evaluation.prepare import Prepared
+from genolm.evaluation.results import (
+    ResultFile,
+    Scores,
+    Values,
+    averaged_figures,
+    figures_of_rows,
+    fingerprint_of,
+)
+from genolm.evaluation.settings import merge
+from genolm.evaluation.splits import RunTables, run_tables
+from genolm.metrics.intervals import Bootstrap, compare
+from genolm.models.weights import find_weights, weights_digest
+from genolm.training.checkpoints import read_json
+from genolm.training.finetune import finetune
+from genolm.training.labelled_parts import LabelledParts, read_parts
+from genolm.training.machine import describe
+from genolm.training.recipe_files import check_values
+from genolm.training.recipe_finetune import FinetuneRecipe, LabelledSection
+from genolm.training.run_folder import RunFolder
+
+COPIES_COUNT: Final = 0.01
+"""Share of the test rows that must be copies of train rows for the rest to be judged too."""
+SMALLEST: Final = 1e-12
+"""Share below which a printed probability is taken for this one: its logarithm must be finite."""
+
+
+@dataclass
+class TaskContest:
+    """One run of a task.
+
+    Attributes:
+        plan: The evaluation.
+        prepared: The task.
+        run: Its seed or fold.
+        device: To train on.
+    """
+
+    plan: Plan
+    prepared: Prepared
+    run: Run
+    device: torch.device
+
+    @cached_property
+    def tables(self) -> RunTables:
+        """The tables of this run."""
+        return run_tables(self.prepared, self.plan, self.run)
+
+    @cached_property
+    def parts(self) -> LabelledParts:
+        """The labelled set, split as every row of this run has it."""
+        section = LabelledSection.model_validate(self.tables.section())
+        return read_parts(section, self.prepared.planned.task.kind, self.run.seed)
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """The test labels."""
+        return self.parts.test.targets
+
+    def result(self, row: str, file: ResultFile) -> Values:
+        """Return the result of a row, computing it where it is not there.
+
+        Raises:
+            UsageError: What is there is of another recipe; or as the training.
+        """
+        is_model = row in self.prepared.planned.recipes
+        fingerprint = self._fingerprint(row)
+        if file.is_there() and (is_model or file.read().get("fingerprint") == fingerprint):
+            file.require(fingerprint)
+            return file.read()
+        file.path.parent.mkdir(exist_ok=True)
+        values, scores = self._train(row, file) if is_model else self._baseline(row)
+        values = {**self._names(row, is_model, fingerprint), **values, **self._judged(scores)}
+        if is_model and scores is not None:
+            values |= self._compared(scores)
+        file.write(values, scores)
+        return values
+
+    def _fingerprint(self, row: str) -> str:
+        planned, facts = self.prepared.planned, self.prepared.facts
+        settings = planned.settings
+        said = f"{settings.crop} {settings.windows} {planned.task.window} {planned.task.kind}"
+        shared = [facts["digest"], self.plan.protocol.name, str(self.plan.folds), self.run.name]
+        if row in planned.recipes:
+            recipe = planned.recipes[row]
+            return fingerprint_of(recipe, *shared, said, _digest_of_model(recipe))
+        cnn = planned.cnn.model_dump() if row == "cnn" else {}
+        return fingerprint_of(cnn, *shared, said, row)
+
+    def _names(self, row: str, is_model: bool, fingerprint: str) -> Values:
+        task = self.prepared.planned.task
+        return {
+            "suite": self.plan.suite.name,
+            "task": task.name,
+            "row": row,
+            "kind": "model" if is_model else "baseline",
+            "run": self.run.name,
+            "seed": self.run.seed,
+            "protocol": self.plan.protocol.name,
+            "metric": task.metric,
+            "fingerprint": fingerprint,
+            **describe(self.device),
+        }
+
+    def _baseline(self, row: str) -> tuple[Values, Scores | None]:
+        planned = self.prepared.planned
+        if (earlier := self._same_in_first_run(row)) is not None:
+            return {"as_in": self.plan.runs[0].name, **earlier[0]}, earlier[1]
+        found = run_baseline(
+            row,
+            Contest(
+                self.parts,
+                planned.task.kind,
+                self.run.seed,
+                self._chooses(),
+                planned.cnn,
+                self.device,
+            ),
+        )
+        return _outcome_values(found), found.scores
+
+    def _chooses(self) -> str:
+        """The figure that chooses the epoch of the CNN."""
+        if self.prepared.planned.task.kind == "regression":
+            return "loss"
+        if self.plan.protocol.by_task_metric:
+            return self.prepared.planned.task.metric
+        return str(self.plan.protocol.train.get("early_stopping_metric", "loss"))
+
+    def _same_in_first_run(self, row: str) -> tuple[Values, Scores | None] | None:
+        """Return what a baseline that does not depend on the run had in the first one."""
+        first = ResultFile(self.prepared.place / row / f"{self.plan.runs[0].name}.json")
+        rows = self.prepared.facts["rows"]["train"]
+        same_rows = self.plan.folds is None and self.plan.protocol.chosen_on != "held_out_plain"
+        if self.run == self.plan.runs[0] or not same_rows or varies(row, rows):
+            return None
+        if not first.is_there():
+            return None
+        values = first.read()
+        kept = ("test", "valid", "parameters", "seconds", "epochs")
+        return {name: values[name] for name in kept if name in values}, first.read_scores()
+
+    def _train(self, row: str, file: ResultFile) -> tuple[Values, Scores]:
+        planned = self.prepared.planned
+        values = merge(
+            planned.recipes[row],
+            {
+                "data": self.tables.section(),
+                "train": {"seed": self.run.seed},
+                "output": str(file.run_folder),
+            },
+        )
+        recipe = check_values(FinetuneRecipe, values, f"{row} on {planned.task.name}")
+        finetune(recipe, device=self.device.type, with_baselines=False)
+        run = RunFolder(file.run_folder)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        metrics = read_json(run.metrics)
+        kept = ("test", "valid", "intervals", "parameters", "seconds", "epochs", "best_epoch")
+        found = {name: metrics[name] for name in kept if name in metrics}
+        resolved = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
+        length = resolved["data"]["length"]
+        found["cut"] = sum(len(one) > length for one in self.parts.test.rows.sequences)
+        found["recipe"] = {key: resolved[key] for key in resolved if key != "output"}
+        return found, read_scores(run.path / "test_predictions.tsv", recipe.task)
+
+    def _judged(self, scores: Scores | None) -> Values:
+        """Return what else is said of scores: without copies, and as papers average."""
+        if scores is None:
+            return {}
+        task = self.prepared.planned.task.kind
+        judged: Values = {}
+        copies = self.prepared.facts["copies"] if self.prepared.facts["rows"]["test"] else []
+        if len(copies) > COPIES_COUNT * len(self.targets):
+            others = np.setdiff1d(np.arange(len(self.targets)), np.array(copies, dtype=np.int64))
+            judged["without_copies"] = figures_of_rows(scores, self.targets, others, task)
+        if self.plan.protocol.averaged:
+            judged["averaged"] = averaged_figures(scores, self.targets, task)
+        return judged
+
+    def _compared(self, scores: Scores) -> Values:
+        """Return how far the model is above each baseline, with intervals over the test rows."""
+        task = self.prepared.planned.task.kind
+        rivals = {}
+        for row in self.plan.baselines:
+            known = ResultFile(self.prepared.place / row / f"{self.run.name}.json").read_scores()
+            if known is not None:
+                rivals[row] = _shaped(known, scores)
+        bootstrap = Bootstrap.within(len(scores), scores.size // len(scores))
+        if bootstrap is None:
+            return {}
+        compared = compare(self.targets, {"": scores, **rivals}, task=task, bootstrap=bootstrap)
+        return {"above": compared.above, "intervals": compared.intervals[""]}
+
+
+def _shaped(known: Scores, scores: Scores) -> Scores:
+    return known.reshape(scores.shape)
+
+
+def _outcome_values(found: Outcome) -> Values:
+    return {
+        "test": found.test,
+        "valid": found.valid,
+        "parameters": found.parameters,
+        "seconds": round(found.seconds, 3),
+        "epochs": found.epochs,
+    }
+
+
+def _digest_of_model(recipe: Mapping[str, Any]) -> str:
+    path = recipe["model"].get("path")
+    if path is None:
+        return ""
+    return weights_digest(find_weights(bundled_models().get(str(path), Path(path))))
+
+
+def read_scores(file: Path, task: str) -> Scores:
+    """Return the scores of the test rows from the predictions of a training.
+
+    Args:
+        file: ``test_predictions.tsv``.
+        task: What the labels are.
+
+    Returns:
+        Log-probabilities (rows, classes), log-odds (rows, labels), or values (rows,).
+    """
+    with file.open(encoding="utf-8") as opened:
+        header = opened.readline().rstrip("\n").split("\t")
+    if task == "regression":
+        return np.array([float(cell) for cell in read_columns(file, ["predicted"]).values[0]])
+    columns = read_columns(file, [name for name in header if name.startswith("p_")]).values
+    shares = np.array(columns, dtype=np.float64).T
+    logs = np.log(np.maximum(shares, SMALLEST))
+    if task == "multilabel":
+        return np.asarray(logs - np.log(np.maximum(1 - shares, SMALLEST)))
+    assert math.isfinite(logs.sum())
+    return np.asarray(logs)

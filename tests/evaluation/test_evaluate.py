@@ -1,0 +1,187 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, matthews_corrcoef, roc_auc_score
+from transformers import AutoConfig
+
+import genolm.models  # noqa: F401  registers the families
+from genolm.errors import UsageError
+from genolm.evaluation import contest
+from genolm.evaluation.evaluate import evaluate
+from genolm.evaluation.plan import Request
+from genolm.evaluation.results import ResultFile, averaged_figures
+from genolm.evaluation.summary import spread_of
+
+ROWS = ("majority", "length", "kmer", "cnn", "scratch")
+
+
+def request(root, **options):
+    return Request("folder", root / "sets", root / "out", recipe=str(root / "r.yaml"), **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, make_task, recipe_text):
+    """Two tasks, the second with copies and in another order, after one whole evaluation."""
+    root = tmp_path_factory.mktemp("suite")
+    make_task(root / "sets" / "one", seed=0)
+    two = make_task(root / "sets" / "two", seed=10)
+    train = (two / "train.csv").read_text().splitlines()
+    (two / "test.csv").write_text(
+        "\n".join([*(two / "test.csv").read_text().splitlines(), *train[1:5]]) + "\n"
+    )
+    (root / "r.yaml").write_text(recipe_text)
+    table, failures = evaluate(request(root))
+    assert failures == []
+    assert table == root / "out" / "table.md"
+    return root
+
+
+def results(root):
+    return {
+        file.relative_to(root / "out"): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in sorted((root / "out").glob("*/*/*.json"))
+    }
+
+
+def test_every_task_row_and_seed_is_a_file(finished):
+    names = {str(name) for name in results(finished)}
+    assert names == {
+        f"{task}/{row}/seed-{seed}.json"
+        for task in ("one", "two")
+        for row in ROWS
+        for seed in (1, 2)
+    }
+
+
+def test_figures_are_those_of_scikit_learn_on_the_whole_set(finished):
+    for row in ("scratch", "cnn", "kmer"):
+        file = ResultFile(finished / "out" / "two" / row / "seed-1.json")
+        scores, test = file.read_scores(), file.read()["test"]
+        with (finished / "sets" / "two" / "test.csv").open() as opened:
+            truth = np.array([line["label"] == "cg" for line in csv.DictReader(opened)])
+        assert test["n"] == len(truth) == 24
+        assert test["accuracy"] == pytest.approx(accuracy_score(truth, scores.argmax(1)), abs=1e-9)
+        assert test["mcc"] == pytest.approx(matthews_corrcoef(truth, scores.argmax(1)), abs=1e-9)
+        odds = scores[:, 1] - scores[:, 0]
+        assert test["auroc"] == pytest.approx(roc_auc_score(truth, odds), abs=1e-9)
+
+
+def test_copies_of_train_are_also_left_out(finished):
+    one = ResultFile(finished / "out" / "one" / "scratch" / "seed-1.json").read()
+    two = ResultFile(finished / "out" / "two" / "scratch" / "seed-1.json").read()
+    assert "without_copies" not in one
+    assert two["without_copies"]["n"] == 20
+    table = (finished / "out" / "table.md").read_text()
+    assert "4 of 24 test sequences are copies of train sequences" in table
+    assert "without copies" in table
+
+
+def test_the_tables_hold_every_row(finished):
+    with (finished / "out" / "table.csv").open() as opened:
+        lines = list(csv.DictReader(opened))
+    assert {(line["task"], line["row"]) for line in lines} == {
+        (task, row) for task in ("one", "two") for row in ROWS
+    }
+    line = next(line for line in lines if (line["task"], line["row"]) == ("one", "scratch"))
+    runs = [
+        ResultFile(finished / "out" / "one" / "scratch" / f"seed-{seed}.json").read()
+        for seed in (1, 2)
+    ]
+    figures = [run["test"]["accuracy"] for run in runs]
+    assert float(line["value"]) == pytest.approx(np.mean(figures), abs=1e-6)
+    assert float(line["deviation"]) == pytest.approx(np.std(figures, ddof=1), abs=1e-6)
+    assert float(line["spread"]) == pytest.approx(np.ptp(figures), abs=1e-6)
+    assert int(line["parameters"]) == runs[0]["parameters"]
+    assert line["rival"] in ("kmer", "cnn")
+    assert (finished / "out" / "table.html").read_text().count("<table>") == 2
+
+
+def test_a_model_is_published_with_its_classes_in_order(finished):
+    folder = finished / "out" / "one" / "scratch" / "seed-1" / "model"
+    assert AutoConfig.from_pretrained(folder).id2label == {0: "at", 1: "cg"}
+    assert not (folder.parent / "checkpoints").exists()
+
+
+def test_the_same_command_leaves_what_is_done_untouched(finished, monkeypatch):
+    before = results(finished)
+    monkeypatch.setattr(contest, "finetune", None)
+    monkeypatch.setattr(contest, "run_baseline", None)
+    evaluate(request(finished))
+    assert results(finished) == before
+
+
+def test_another_recipe_is_refused_for_the_row_and_the_others_stay(finished):
+    before = results(finished)
+    _, failures = evaluate(request(finished, overrides=["train.epochs=2"], tasks=["one"]))
+    assert [failure.what for failure in failures] == [f"one, scratch, seed-{n}" for n in (1, 2)]
+    assert "made with another recipe" in failures[0].why
+    assert results(finished) == before
+
+
+def test_another_protocol_needs_another_folder(finished):
+    with pytest.raises(UsageError, match="protocol clean, not paper-caduceus"):
+        evaluate(request(finished, protocol="paper-caduceus"))
+
+
+def test_what_was_stopped_between_two_runs_goes_on_there(
+    tmp_path, make_task, recipe_text, monkeypatch
+):
+    make_task(tmp_path / "sets" / "one")
+    (tmp_path / "r.yaml").write_text(recipe_text)
+    train = contest.finetune
+    done = []
+
+    def stopping(recipe, **options):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(recipe)
+        return train(recipe, **options)
+
+    monkeypatch.setattr(contest, "finetune", stopping)
+    asked = request(tmp_path, baselines=["majority"])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(asked)
+    before = results(tmp_path)
+    assert len(before) == 3
+    monkeypatch.setattr(contest, "finetune", train)
+    _, failures = evaluate(asked)
+    assert failures == []
+    after = results(tmp_path)
+    assert len(after) == 4
+    assert {name: after[name] for name in before} == before
+
+
+def test_the_papers_protocols_report_means_over_batches(tmp_path, make_task, recipe_text):
+    make_task(tmp_path / "sets" / "one")
+    (tmp_path / "r.yaml").write_text(recipe_text)
+    asked = request(
+        tmp_path,
+        protocol="paper-caduceus",
+        seeds=1,
+        baselines=["kmer"],
+        overrides=["train.epochs=1"],
+    )
+    _, failures = evaluate(asked)
+    assert failures == []
+    found = json.loads((tmp_path / "out/one/scratch/seed-1.json").read_text())
+    assert found["averaged"]["accuracy"] == pytest.approx(found["test"]["accuracy"])
+
+
+def test_means_over_batches_are_not_the_whole():
+    rng = np.random.default_rng(0)
+    targets = (rng.random(600) < 0.3).astype(np.int64)
+    scores = np.stack([np.zeros(600), targets - 0.5 + rng.normal(0, 1, 600)], axis=1)
+    whole = matthews_corrcoef(targets, scores.argmax(1))
+    averaged = averaged_figures(scores, targets, "classification")["mcc"]
+    assert averaged != whole
+    assert averaged == pytest.approx(whole, abs=0.05)
+
+
+def test_a_spread_is_that_of_the_defined_values():
+    spread = spread_of([0.5, None, 0.7, 0.6])
+    assert (spread.mean, spread.deviation) == pytest.approx((0.6, 0.1))
+    assert (spread.spread, spread.runs) == (pytest.approx(0.2), 3)
+    assert str(spread_of([0.5])) == "0.500"
+    assert spread_of([None]) is None
