@@ -116,3 +116,11 @@ def say_what_is_trained(session: Finetuning) -> None:
         console.say(f"classes: {', '.join(session.space.names)}")
     for warning in parts.warnings(session.length):
         console.warn(warning)
+
+
+def rebuild(recipe: FinetuneRecipe, parts: Parts) -> PreTrainedModel:
+    """Return the model of a recipe with nothing left open, as it is before its first step."""
+    assert recipe.data.length is not None
+    model, _, _ = classifier(recipe, parts.space, recipe.data.length)
+    set_checkpointing(model, recipe.train.checkpointing)
+    return model

@@ -11,6 +11,7 @@ from genolm.models.auto import TOKENIZERS
 from genolm.models.backbone import GenolmModel
 from genolm.models.configuration import GenolmConfig
 from genolm.models.families import FAMILIES, Task
+from genolm.objectives import Objective
 from genolm.tokenization.tokenizer import DNATokenizer
 from genolm.training.judge import PROBLEM_TYPES
 from genolm.training.recipe import ModelSection
@@ -80,6 +81,31 @@ def classifier(
         for name, parameter in model.named_parameters():
             parameter.requires_grad = name.startswith("score.")
     return model, tokenizer, length if most is None else min(length, most)
+
+
+def language_backbone(
+    recipe: FinetuneRecipe, objective: Objective, length: int
+) -> tuple[GenolmModel, DNATokenizer]:
+    """Return the model of a fine-tuning recipe with the head of a language model.
+
+    Args:
+        recipe: The recipe.
+        objective: What the model is to guess.
+        length: Tokens of an input.
+
+    Raises:
+        UsageError: When the model cannot be trained so.
+    """
+    try:
+        return _make(
+            recipe.model,
+            objective,
+            {"training_length": length},
+            changeable=HEAD_OPTIONS,
+            seed=recipe.train.seed,
+        )
+    except UsageError as error:
+        raise UsageError(f"train.self_pretrain: {error}") from None
 
 
 def _make(

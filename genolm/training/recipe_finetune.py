@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from genolm.training.recipe import ModelSection, TrainSection
+from genolm.training.recipe import ModelSection
+from genolm.training.recipe_methods import MethodKeys
 from genolm.training.recipe_types import (
     Count,
     Fraction,
@@ -47,7 +48,7 @@ class LabelledSection(Section):
     )
 
 
-class FinetuneTrainSection(TrainSection):
+class FinetuneTrainSection(MethodKeys):
     """How long and how fast a classifier or regressor learns."""
 
     epochs: Count = Field(default=10, description="passes over the train part, at most")

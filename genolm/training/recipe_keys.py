@@ -1,6 +1,8 @@
 """Every key that a recipe may have, as text for people."""
 
 from collections.abc import Iterator
+from types import UnionType
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -22,7 +24,9 @@ def list_keys(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fi
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
     """Return the section that a key holds; None for a key that holds a value."""
     kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    found = (one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel))
+    return next(found, None)
 
 
 def describe_keys(kind: str) -> Iterator[tuple[str, str, str]]:
@@ -32,7 +36,7 @@ def describe_keys(kind: str) -> Iterator[tuple[str, str, str]]:
         kind: "pretrain" or "finetune".
     """
     for key, field in list_keys(KINDS[kind]):
-        if section_of(field) is None:
+        if section_of(field) is None or (not field.is_required() and field.default is None):
             yield key, _default(field), field.description or ""
 
 

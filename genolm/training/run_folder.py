@@ -52,6 +52,9 @@ RECORD = "run.json"
 
 SKIPPED = "skipped.jsonl"
 
+SUB_RUNS = ("self_pretraining", "rc_candidates")
+"""Folders of runs that a run makes before its own steps."""
+
 LEFT_BEHIND = (
     "metrics.json",
     "metrics.jsonl",
@@ -157,7 +160,7 @@ class RunFolder:
         """Refuse a folder in which something of ours would take the place of something else."""
         if self.record.is_file():
             return
-        names = (self.model.name, self.checkpoints.name, *LEFT_BEHIND)
+        names = (self.model.name, self.checkpoints.name, *SUB_RUNS, *LEFT_BEHIND)
         if found := [name for name in names if (self.path / name).exists()]:
             raise UsageError(
                 f"output: {self.path} holds {', '.join(found)} that no run left there: "
@@ -165,7 +168,7 @@ class RunFolder:
             )
 
     def _remove_run(self) -> None:
-        for folder in (self.model, self.checkpoints):
+        for folder in (self.model, self.checkpoints, *(self.path / name for name in SUB_RUNS)):
             shutil.rmtree(folder, ignore_errors=True)
         for name in LEFT_BEHIND:
             (self.path / name).unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""How a classifier learns, beyond epochs and rates: the keys of the methods of fine-tuning."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from genolm.training.recipe import TrainSection
+from genolm.training.recipe_types import Count, Positive, Section
+
+
+class SelfPretrainSection(Section):
+    """Language modelling on the train sequences, before their labels are looked at.
+
+    Amos et al. 2023 (arXiv 2310.02980, "Never train from scratch"). Rows of the validation and
+    test parts are never trained on.
+    """
+
+    objective: Literal["masked_lm", "causal_lm"] | None = Field(
+        default=None, description="null = causal_lm where the model reads one way only"
+    )
+    epochs: Count | None = Field(
+        default=None, description="passes over the train part; null = 10, or as many as steps take"
+    )
+    steps: Count | None = Field(default=None, description="instead of epochs")
+    minutes: Positive | None = Field(
+        default=None, description="stop there, wherever the schedule is; null = no limit"
+    )
+    batch_size: Count | None = Field(default=None, description="null = train.batch_size")
+    learning_rate: Positive | None = Field(
+        default=None, description="null = the paper's: 8e-3 (Caduceus), 6e-4 (HyenaDNA)"
+    )
+    rc_augment: bool | None = Field(
+        default=None,
+        description="random strands; null = unless the model is equivariant or train.rc is none",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("give epochs or steps, not both")
+        return self
+
+
+def _read_switch(value: object) -> object:
+    """Read true as a section of defaults, and false as none."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+class MethodKeys(TrainSection):
+    """The methods, each off unless it is asked for."""
+
+    self_pretrain: Annotated[SelfPretrainSection | None, BeforeValidator(_read_switch)] = Field(
+        default=None,
+        description="language modelling on the train sequences first; true = with its defaults",
+    )
