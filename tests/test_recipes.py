@@ -2,8 +2,10 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from genolm.modules.recompute import recompute_parts
 from genolm.training.recipe_files import (
     load_finetune_recipe,
     load_pretrain_recipe,
@@ -13,6 +15,24 @@ from genolm.training.recipe_files import (
 
 SHIPPED = shipped_recipes()
 SMOKE = sorted(name for name in SHIPPED if name.startswith("smoke/"))
+PUBLISHED = {  # parameters of the published checkpoints
+    "hyenadna_tiny_1k": 436_096,
+    "hyenadna_tiny_1k_d256": 1_641_088,
+    "hyenadna_tiny_16k": 436_096,
+    "hyenadna_small_32k": 3_277_568,
+    "hyenadna_medium_160k": 6_550_528,
+    "hyenadna_medium_450k": 6_550_528,
+    "hyenadna_large_1m": 6_550_528,
+    "caduceus_ph_1k_d118": 470_702,
+    "caduceus_ps_1k_d118": 470_702,
+    "caduceus_ph_1k_d256": 1_934_592,
+    "caduceus_ps_1k_d256": 1_934_592,
+    "caduceus_ph_32k": 3_864_832,
+    "caduceus_ps_32k": 3_864_832,
+    "caduceus_ph_131k": 7_725_312,
+    "caduceus_ps_131k": 7_725_312,
+}
+OURS = sorted(name for name in SHIPPED if name.partition("/")[0] not in ("smoke", "published"))
 
 
 def is_pretraining(name):
@@ -68,10 +88,36 @@ def test_every_recipe_says_where_it_comes_from(name):
         assert word in text
 
 
-@pytest.mark.parametrize("name", sorted(set(SHIPPED) - set(SMOKE)))
+@pytest.mark.parametrize("name", OURS)
 def test_every_recipe_has_a_smoke_version_and_a_row_in_the_table(name):
     assert f"smoke/{name.partition('/')[2]}" in SHIPPED
     assert f"| {name} |" in (recipes_folder() / "README.md").read_text()
+
+
+def test_every_published_run_has_a_recipe():
+    found = {name.partition("/")[2] for name in SHIPPED if name.startswith("published/")}
+    assert found == PUBLISHED.keys()
+    assert "| published/* |" in (recipes_folder() / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_a_published_recipe_makes_the_published_model(name, toy):
+    from genolm.training.model_source import language_model
+
+    recipe = load_pretrain_recipe(name)
+    with torch.device("meta"):
+        model, _ = language_model(recipe)
+    assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[name]
+    names = {"mixer": ["mixer"], "both": ["mixer", "mlp"]}.get(recipe.train.checkpointing, [])
+    recompute_parts(model, names)
+    bases = recipe.train.batch_size * recipe.train.accumulate * recipe.data.length
+    if name.startswith("caduceus"):
+        assert bases == 1 << 20
+        assert model.config.rcps is ("_ps_" in name)
+        assert recipe.data.rc_augment is not model.config.rcps
+    else:
+        assert 64 <= recipe.train.batch_size * recipe.train.accumulate <= 256
+        assert model.config.max_seq_len == recipe.data.length + 2
 
 
 @pytest.mark.parametrize("name", SMOKE)

@@ -25,6 +25,9 @@ Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
+FOLDERS = {"pretrain": ["pretrain/", "published/"], "finetune": ["finetune/"]}
+"""Where a recipe of each kind is looked for when its folder is left out."""
+
 REASONS = {
     "path_type": "must be the name of a file or folder",
     "too_short": "must hold at least one name",
@@ -98,7 +101,7 @@ def find_recipe(path: str | Path, kind: str | None = None) -> Path:
 
     Args:
         path: A file, or a shipped name in full (``pretrain/yeast_caduceus``) or without its folder.
-        kind: The folder to prefer, "pretrain" or "finetune".
+        kind: Whose folders to look in, "pretrain" or "finetune".
 
     Returns:
         The file.
@@ -110,7 +113,7 @@ def find_recipe(path: str | Path, kind: str | None = None) -> Path:
     if file.is_file():
         return file
     shipped = shipped_recipes()
-    folders = [f"{kind}/"] if kind else ["pretrain/", "finetune/"]
+    folders = FOLDERS[kind] if kind else ["pretrain/", "published/", "finetune/"]
     for prefix in ("", *folders):
         if (found := shipped.get(f"{prefix}{path}")) is not None:
             return found
