@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from genolm.parallel import add_up, next_ones, refuse_slices
+
 IGNORED = -100
 """Label of a position that does not count."""
 
@@ -29,16 +31,18 @@ def masked_lm_loss(
         weights: Weight of each position (batch, length); the mean is weighted by them.
 
     Returns:
-        The loss; 0 where no position counts.
+        The loss; 0 where no position counts. Where sequences are shared over processes, it is that
+        of all positions, wherever they are.
     """
     if pad_token_id is not None:
         labels = labels.masked_fill(labels == pad_token_id, IGNORED)
     counted = labels != IGNORED
     if weights is None:
-        return _cross_entropy(logits, labels, "sum") / counted.sum().clamp(min=1)
+        return add_up(_cross_entropy(logits, labels, "sum")) / add_up(counted.sum()).clamp(min=1)
     weights = weights.to(logits.dtype) * counted
     losses = _cross_entropy(logits, labels, "none").view_as(weights)
-    return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    tiny = torch.finfo(weights.dtype).tiny
+    return add_up((losses * weights).sum()) / add_up(weights.sum()).clamp(min=tiny)
 
 
 def causal_lm_loss(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> Tensor:
@@ -51,8 +55,12 @@ def causal_lm_loss(logits: Tensor, labels: Tensor, *, weights: Tensor | None = N
         weights: Weight of each position as a target (batch, length), not shifted either.
 
     Returns:
-        The loss; 0 where no position counts.
+        The loss; 0 where no position counts; over processes as in `masked_lm_loss`.
     """
+    following = next_ones(labels, IGNORED)
+    if following is not None:
+        weights = None if weights is None else next_ones(weights, 0)
+        return masked_lm_loss(logits, following, weights=weights)
     weights = None if weights is None else weights[:, 1:]
     return masked_lm_loss(logits[:, :-1], labels[:, 1:], weights=weights)
 
@@ -117,6 +125,7 @@ def token_classification_loss(
     Raises:
         ValueError: If the problem type is unknown, or there is not a value for every score.
     """
+    refuse_slices("the loss of a classifier")
     problem = _choose_problem_type(problem_type, logits.shape[-1], labels)
     if mask is not None:
         fitting = mask.view(*mask.shape, *[1] * (labels.dim() - mask.dim()))

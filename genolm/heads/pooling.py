@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genolm.modules.precision import at_least_float32
+from genolm.parallel import refuse_slices
 
 Pooling = Literal["mean", "sum", "max", "first", "last"]
 
@@ -25,6 +26,7 @@ def pool(hidden: Tensor, strategy: Pooling, mask: Tensor | None = None) -> Tenso
     Raises:
         ValueError: If the strategy is unknown.
     """
+    refuse_slices("pooling")
     if strategy not in get_args(Pooling):
         raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}, got {strategy!r}")
     if mask is not None:

@@ -14,6 +14,7 @@ from genolm.modules.linear import Linear
 from genolm.modules.norm import RMSNorm
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
+from genolm.parallel import refuse_slices
 from genolm_kernels import ssd
 
 
@@ -84,6 +85,9 @@ class Hydra(Mixer):
         Returns:
             (batch, length, inner).
         """
+        refuse_slices(
+            "the hydra mixer"
+        )  # its filter and its scans look one position past both ends
         z, convolved, *steps = torch.split(projected, self.sizes, dim=-1)
         convolved = self.conv1d(convolved, reverse=reverse)
         channels, *matrices = torch.split(convolved, self.convolved_sizes, dim=-1)

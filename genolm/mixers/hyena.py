@@ -14,7 +14,8 @@ from genolm.modules.by_rows import is_plain
 from genolm.modules.linear import Linear
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm_kernels import FilterSpectrum, fft_conv, gated_short_conv
+from genolm.parallel import fft_conv, gated_short_conv, sequence_group, whole_length
+from genolm_kernels import FilterSpectrum
 
 MOST_PROJECTED_BYTES = 1 << 29  # of the projection in, for all channels at once
 TILE_BYTES = 1 << 27  # of one tensor of the channels that are taken together
@@ -114,7 +115,7 @@ class Hyena(Mixer):
     def core(self, projected: Tensor, *, reverse: bool = False) -> Tensor:
         """Gate and convolve: (batch, length, (order + 1) d_model) to (batch, length, d_model)."""
         length, order = projected.shape[1], self.config.order
-        self._check(length)
+        self._check(whole_length(length))
         taps, bias = self.short_filter.weight.squeeze(1), self.short_filter.bias
         gated, gates = gated_short_conv(projected, taps, bias, parts=order + 1, reverse=reverse)
         filters = self.spectra.get(self.filter_fn, length, self.training)
@@ -124,7 +125,7 @@ class Hyena(Mixer):
 
     def goes_by_channels(self, x: Tensor) -> bool:
         """Whether x (batch, length, d_model) is to be mixed a few channels at a time."""
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or sequence_group():
             return False
         projected = x.numel() * (self.config.order + 1) * x.element_size()
         return projected > MOST_PROJECTED_BYTES and is_plain(self.in_proj, Linear)

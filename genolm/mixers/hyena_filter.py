@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from genolm.modules.initial import set_initial_values
 from genolm.modules.linear import Linear, exact_linear
 from genolm.modules.precision import at_least_float32
+from genolm.parallel import first_position
 
 if TYPE_CHECKING:
     from genolm.mixers.hyena import HyenaConfig
@@ -39,14 +40,18 @@ class HyenaFilter(nn.Module):
         set_initial_values(self)
 
     def forward(self, length: int) -> Tensor:
-        """Compute the first taps of every filter: (length, channels)."""
+        """Compute the first taps of every filter: (length, channels).
+
+        Where sequences are shared over processes, so are filters: the taps of this process's slice.
+        """
         return self.taps(self.features(length))
 
     def features(self, length: int) -> Features:
         """Compute what the first taps of all filters have in common."""
         with torch.autocast(self.bias.device.type, enabled=False):
-            z = at_least_float32(self.pos_emb.z[0, :length])
-            t = at_least_float32(self.pos_emb.t[0, :length])
+            first = first_position(length)
+            z = at_least_float32(self.pos_emb.z[0, first : first + length])
+            t = at_least_float32(self.pos_emb.t[0, first : first + length])
             return Features(self.implicit_filter.features(z), t)
 
     def taps(self, features: Features, channels: slice | None = None) -> Tensor:

@@ -12,13 +12,9 @@ from genolm.modules.initial import set_initial_values
 from genolm.modules.linear import Linear
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm_kernels import (
-    ScanInputs,
-    bidirectional_scan,
-    causal_conv1d_step,
-    selective_scan,
-    selective_scan_step,
-)
+from genolm.parallel import bidirectional_scan, refuse_slices, selective_scan
+from genolm_kernels import ScanInputs, causal_conv1d_step, selective_scan_step
+from genolm_kernels import selective_scan as scan_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +113,14 @@ class Mamba(Mixer):
         Returns:
             Input of out_proj (batch, length, d_inner), and the state after the last position read.
         """
+        refuse_slices("reading on where a sequence was left")
         state = self.initial_state(len(projected)) if state is None else state
         x, z = projected.chunk(2, dim=-1)
         if not x.shape[1]:
             return x, state
         u, window = self._convolve_from(x, state.window, reverse)
         u, delta, A, B, C, D, bias = self._scan_convolved(u)
-        y, ssm = selective_scan(
+        y, ssm = scan_from(
             *(u, delta, A, B, C, D, z, bias),
             delta_softplus=True,
             reverse=reverse,

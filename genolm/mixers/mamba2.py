@@ -13,7 +13,8 @@ from genolm.modules.linear import Linear
 from genolm.modules.norm import RMSNorm
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm_kernels import causal_conv1d_step, ssd, ssd_step
+from genolm.parallel import ssd
+from genolm_kernels import causal_conv1d_step, ssd_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genolm.mixers.hyena_filter import HyenaFilter
+from genolm.parallel import sequence_group
 from genolm_kernels import FilterSpectrum, prepare_filter
 from genolm_kernels.fft_conv import serves
 
@@ -59,10 +60,11 @@ class SpectrumCache:
             training: Whether the mixer is being trained.
 
         Returns:
-            The spectrum of each long convolution's filters; None where gradients, tracing or the
-            size forbid to keep them, or something watches the filters being made.
+            The spectrum of each long convolution's filters; None where gradients, tracing, the
+            size or sharing the sequence forbid to keep them, or something watches the filters
+            being made.
         """
-        if training or torch.compiler.is_compiling() or _watched(filters):
+        if training or torch.compiler.is_compiling() or sequence_group() or _watched(filters):
             return None
         tensors, rest = filters.state(length)
         if not all(map(_plain, tensors)):

@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers.utils import logging
 
 from genolm.models.configuration import GenolmConfig
+from genolm.parallel import refuse_slices
 
 logger = logging.get_logger(__name__)
 
@@ -46,6 +47,7 @@ def real_positions(
         return None
     if torch.compiler.is_exporting():
         raise ValueError("a model with mask_padding: true cannot be exported: set it to false")
+    refuse_slices("mask_padding: true")
     given = input_ids if inputs_embeds is None else inputs_embeds
     assert given is not None
     if attention_mask is not None:

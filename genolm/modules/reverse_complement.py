@@ -12,6 +12,9 @@ The fused blocks of Caduceus-PS exchange the strands before each norm. Each stra
 flipped, since its new place reads in the other direction: instead the strands stay where they are
 and count as *mirrored*, stored backwards in positions and channels, and modules that are told so
 turn their small weights round and run the other way.
+
+Where sequences are shared over processes, these flips at the borders of the model are exchanges
+with the process of the mirrored slice; inside, both strands are slices like any other.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,7 @@ from torch import Tensor, nn
 
 from genolm.modules.linear import Linear, exact_linear
 from genolm.modules.precision import at_least_float32
+from genolm.parallel import flip_length
 
 
 def split_strands(stream: Tensor) -> Tensor:
@@ -33,7 +37,7 @@ def split_strands(stream: Tensor) -> Tensor:
         Stacked strands (2 batch, length, d_model).
     """
     forward, backward = stream.chunk(2, dim=-1)
-    return torch.cat([forward, backward.flip(1, 2)])
+    return torch.cat([forward, flip_length(backward, 2)])
 
 
 def join_strands(strands: Tensor, *, mirrored: bool = False) -> Tensor:
@@ -48,8 +52,8 @@ def join_strands(strands: Tensor, *, mirrored: bool = False) -> Tensor:
     """
     forward, backward = strands.chunk(2)
     if mirrored:
-        return torch.cat([backward.flip(1, 2), forward], dim=-1)
-    return torch.cat([forward, backward.flip(1, 2)], dim=-1)
+        return torch.cat([flip_length(backward, 2), forward], dim=-1)
+    return torch.cat([forward, flip_length(backward, 2)], dim=-1)
 
 
 def complement_tensor(complement: Sequence[int]) -> Tensor:
@@ -122,7 +126,7 @@ class RCPSEmbedding(Complementing):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Embed ids (batch, length) as stacked strands (2 batch, length, d_model)."""
-        opposite = self.complement_map[input_ids.flip(1)]
+        opposite = self.complement_map[flip_length(input_ids)]
         strands: Tensor = self.embedding(torch.cat([input_ids, opposite]))
         return strands
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genolm.modules.initial import set_initial_values
-from genolm_kernels import causal_conv1d
+from genolm.parallel import causal_conv1d
 
 
 class ShortConv(nn.Module):
