@@ -89,8 +89,10 @@ def score(
             help="Comma-separated: llr, llr_strands (each strand by itself), wild_type (one pass"
             " for all variants of a window), screen (a first-order approximation of llr for ranking"
             " dense variants, causal Mamba only), dist, dist_cosine, dist_site, dist_site_cosine"
-            " (of the hidden states), delta (of a classifier's outputs).",
-            show_default="llr of a language model, delta of a classifier",
+            " (of the hidden states), delta (of a classifier's outputs), effect (what a model"
+            " that was fine-tuned on variants says).",
+            show_default="llr of a language model, delta of a classifier, effect of a model of"
+            " variants",
         ),
     ] = "",
     layer: Annotated[

@@ -29,10 +29,18 @@ def window_pair(
     last = window - 1
     if reverse:
         ids, changed = reverse_complement_ids(ids), reverse_complement_ids(changed)
-        # The first base that this strand reads of an allele is the other strand's last.
-        sites = (
-            last - sites[0] - max(0, len(edit.ref) - 1),
-            last - sites[1] - max(0, len(edit.alt) - 1),
-        )
+        sites = opposite_site(sites[0], edit.ref, window), opposite_site(sites[1], edit.alt, window)
     inside = [min(max(site, 0), last) for site in sites]
     return (ids.tobytes(), inside[0]), (changed.tobytes(), inside[1])
+
+
+def opposite_site(site: int, allele: str, window: int) -> int:
+    """Return where an allele stands in the same window as the other strand reads it.
+
+    Args:
+        site: The first base of the allele on this strand.
+        allele: Its bases; the first that the other strand reads is the last of these. Without any,
+            it is the base before ``site``, which that strand reads next.
+        window: Bases of the window.
+    """
+    return min(max(window - site - len(allele), 0), window - 1)

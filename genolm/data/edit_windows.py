@@ -8,7 +8,7 @@ length.
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,13 @@ class GenomeWindows:
             block = self._block(contig, start // BLOCK)
             return block[start % BLOCK] == _IDS[ord(bases)]
         return bool((self.ids(contig, start, end) == allele_ids(bases)).all())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what another process makes for itself."""
+        return {"contigs": self.contigs, "_fasta": self._fasta}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _blocks=OrderedDict(), _lock=threading.Lock())
 
     def _block(self, contig: str, number: int) -> bytes:
         """Return token ids as bytes: one of them is had 10 times faster than from an array."""

@@ -1,6 +1,7 @@
 """Which rows of a train set are held out for validation."""
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -41,3 +42,34 @@ def split_holdout(
             groups.setdefault(classes[row], []).append(row)
         held = {row for rows in groups.values() for row in rows[: round(len(rows) * fraction)]}
     return [row for row in range(count) if row not in held], sorted(held)
+
+
+def split_groups(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Hold out whole groups, so that no row has a relative on the other side.
+
+    Args:
+        groups: The group of each row (count,).
+        fraction: Share of the rows to hold out: groups are taken in an order drawn by seed until
+            there are so many, at least one.
+        seed: Of that order.
+
+    Returns:
+        The rows that stay and the rows held out, each in ascending order.
+
+    Raises:
+        ValueError: There are fewer than two groups.
+    """
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} group(s) cannot be divided: two or more are needed")
+    sizes = Counter(groups)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
+    held: set[str] = set()
+    taken = 0
+    for number in order[:-1]:
+        if held and taken >= fraction * len(groups):
+            break
+        held.add(names[number])
+        taken += sizes[names[number]]
+    rows = range(len(groups))
+    return [r for r in rows if groups[r] not in held], [r for r in rows if groups[r] in held]

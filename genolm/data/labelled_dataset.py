@@ -57,7 +57,7 @@ class LabelledDataset(Dataset[Item]):
         self.conjoin = conjoin
         self.seed = seed
         self.padding_side = padding_side
-        self.labels = None if labels is None else _label_tensor(labels)
+        self.labels = None if labels is None else label_tensor(labels)
         ids = [encode(text, source=f"sequence {i}").ids for i, text in enumerate(sequences)]
         self._ids = np.concatenate(ids) if ids else np.zeros(0, dtype=np.uint8)
         self._ends = np.cumsum([len(one) for one in ids], dtype=np.int64)
@@ -106,7 +106,12 @@ class LabelledDataset(Dataset[Item]):
         return item
 
 
-def _label_tensor(labels: Labels) -> torch.Tensor:
+def label_tensor(labels: Labels) -> torch.Tensor:
+    """Return labels as a loss takes them: whole numbers as int64, others as float32.
+
+    Raises:
+        ValueError: They are no numbers.
+    """
     array = np.asarray(labels)
     if array.ndim == 1 and array.dtype.kind in "iu":
         return torch.from_numpy(array.astype(np.int64))

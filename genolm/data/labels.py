@@ -2,15 +2,37 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.data.labelled_set import SEPARATOR, LabelledSet
+from genolm.data.labelled_set import SEPARATOR
 from genolm.errors import InputError
 
 Task = Literal["classification", "multilabel", "regression"]
+
+
+class LabelledRows(Protocol):
+    """Rows with labels as text: sequences or variants."""
+
+    @property
+    def name(self) -> str:
+        """The file or folder."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The label of each row."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The columns, when labels are columns of 0 and 1."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def place(self, index: int) -> str:
+        """Return ``file:line`` of a row, for messages."""
 
 
 def _split(label: str) -> list[str]:
@@ -37,7 +59,7 @@ class LabelSpace:
     names: tuple[str, ...]
 
     @classmethod
-    def learn(cls, train: LabelledSet, task: Task) -> Self:
+    def learn(cls, train: LabelledRows, task: Task) -> Self:
         """Find the classes of a train part.
 
         Raises:
@@ -58,7 +80,7 @@ class LabelSpace:
             raise InputError(f"{train.name}: {found}; {task} needs at least {least}")
         return cls(task, names)
 
-    def encode(self, rows: LabelledSet) -> NDArray[Any]:
+    def encode(self, rows: LabelledRows) -> NDArray[Any]:
         """Turn labels into numbers.
 
         Returns:
@@ -82,7 +104,7 @@ class LabelSpace:
                 table[row, self._id(rows, row, part, ids)] = 1.0
         return table
 
-    def _id(self, rows: LabelledSet, row: int, name: str, ids: dict[str, int]) -> int:
+    def _id(self, rows: LabelledRows, row: int, name: str, ids: dict[str, int]) -> int:
         if name not in ids:
             known = ", ".join(self.names[:10]) + (", ..." if len(self.names) > 10 else "")
             raise InputError(
@@ -91,14 +113,14 @@ class LabelSpace:
         return ids[name]
 
 
-def _named(rows: LabelledSet, row: int) -> str:
+def _named(rows: LabelledRows, row: int) -> str:
     label = rows.labels[row]
     if not label:
         raise InputError(f"{rows.place(row)}: empty label")
     return label
 
 
-def _number(rows: LabelledSet, row: int) -> float:
+def _number(rows: LabelledRows, row: int) -> float:
     label = _named(rows, row)
     try:
         value = float(label)

@@ -53,12 +53,15 @@ class VariantSource:
 
 
 @contextmanager
-def open_source(text: str, regions: Regions | None = None) -> Iterator[VariantSource]:
+def open_source(
+    text: str, regions: Regions | None = None, *, chrom: str | None = None
+) -> Iterator[VariantSource]:
     """Open what was named on the command line.
 
     Args:
         text: A file, "-" for VCF on standard input, or variants with commas between them.
         regions: Leave out the records whose POS lies in none of them.
+        chrom: Column with the contig, where a table calls it by no usual name.
 
     Raises:
         UsageError: There is no such file, or the variants are misspelt.
@@ -68,7 +71,7 @@ def open_source(text: str, regions: Regions | None = None) -> Iterator[VariantSo
         variants = [parse_variant(piece) for piece in text.split(",")]
         yield VariantSource("the command line", _within(_as_records(variants), regions))
     elif is_variant_table(text):
-        table = open_variant_table(text)
+        table = open_variant_table(text, chrom)
         records = _within(table.records(), regions)
         is_file = Path(text).is_file()
         yield VariantSource(text, records, table=table, place=table.place, is_file=is_file)

@@ -108,8 +108,12 @@ def read_headings(path: str) -> list[str]:
     return [column.name for column in _columns(path)]
 
 
-def open_variant_table(path: str) -> VariantTable:
+def open_variant_table(path: str, chrom: str | None = None) -> VariantTable:
     """Open a table of variants and find its columns.
+
+    Args:
+        path: The file.
+        chrom: Column with the contig, where it has no usual name.
 
     Raises:
         UsageError: There is no such file, or Parquet cannot be read here.
@@ -118,8 +122,10 @@ def open_variant_table(path: str) -> VariantTable:
     require_file(path)
     columns = _columns(path)
     headings = [column.name.strip().lower() for column in columns]
+    if chrom is not None and headings.count(chrom.strip().lower()) != 1:
+        raise InputError(f"{path}:1: not one column {chrom!r}; there are {', '.join(headings)}")
     places = (
-        _place(path, headings, "chrom"),
+        _place(path, headings, "chrom") if chrom is None else headings.index(chrom.strip().lower()),
         _place(path, headings, "pos"),
         _place(path, headings, "ref"),
         _place(path, headings, "alt"),

@@ -158,6 +158,28 @@ def length_scores(
     return fit_and_score(learners, train, labels, test, test_labels, task)
 
 
+def linear_scores(
+    train: Any, train_labels: ArrayLike, test: Any, test_labels: ArrayLike, *, task: Task
+) -> Scores:
+    """Logistic (or ridge) regression on any features.
+
+    Args:
+        train: Features (n, f), dense or sparse.
+        train_labels: Labels of the training rows (see the module).
+        test: Features (m, f).
+        test_labels: Labels of the test rows; only their shape and number of classes count.
+        task: ``classification``, ``multilabel`` or ``regression``.
+
+    Returns:
+        Scores of the test rows, as :func:`kmer_scores`.
+
+    Raises:
+        ValueError: When nothing can be learned (no row, or a single class in train).
+    """
+    learners = {"classifier": _logistic_regression, "regressor": _ridge}
+    return _scores(learners, train, _learnable(train_labels, task), test, test_labels, task)
+
+
 def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
     """Training labels as an array, once it is clear that something can be learned from them."""
     if task not in TASKS:

@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.data.edit_windows import GenomeWindows, alt_ids, place
+from genolm.errors import UsageError
 from genolm.genome.edits import Edit
+from genolm.models.backbone import GenolmModel
+from genolm.models.classification import SequenceClassifier
+from genolm.scoring.batches import BatchSize
 from genolm.scoring.predict import SequencePredictor
 from genolm.tokenization.encode import decode
 
@@ -47,3 +51,21 @@ class ClassDeltas:
         placed = place(edit, self._window, self._genome.contigs[edit.contig])
         ids = self._genome.ids(edit.contig, placed.ref, placed.ref + self._window)
         return ids, alt_ids(self._genome, edit, placed.alt, self._window)
+
+
+def make_deltas(
+    model: GenolmModel, genome: GenomeWindows, window: int, batch_size: BatchSize
+) -> ClassDeltas:
+    """Return what scores edits with a fine-tuned model.
+
+    Raises:
+        UsageError: The model is no classifier or regressor, or reads fewer bases.
+    """
+    if not isinstance(model, SequenceClassifier):
+        raise UsageError("--scores delta needs a fine-tuned classifier or regressor")
+    predictor = SequencePredictor(model, batch_size=batch_size)
+    if predictor.length is not None and window > predictor.length:
+        raise UsageError(
+            f"a window of {window} bases is too long: the classifier reads {predictor.length}"
+        )
+    return ClassDeltas(predictor, genome, window)

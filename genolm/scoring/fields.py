@@ -152,7 +152,8 @@ SCORES: Final[dict[str, tuple[ScoreField, ...]]] = {
     ),
 }
 DELTA: Final = "delta"  # its fields are the classes of the model
-NAMES: Final = (*SCORES, DELTA)
+EFFECT: Final = "effect"  # likewise, of a model that was fine-tuned on variants
+NAMES: Final = (*SCORES, DELTA, EFFECT)
 
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_.]")
 
@@ -179,7 +180,7 @@ def fields_of(scores: Iterable[str], classes: Sequence[str] = ()) -> tuple[Score
 
     Args:
         scores: Names from ``NAMES``.
-        classes: Names of a classifier's outputs, for ``delta``.
+        classes: Names of a fine-tuned model's outputs, for ``delta`` and ``effect``.
 
     Raises:
         UsageError: A name is not a score, or there is none.
@@ -187,8 +188,9 @@ def fields_of(scores: Iterable[str], classes: Sequence[str] = ()) -> tuple[Score
     names = check_scores(scores)
     if not names:
         raise UsageError(f"no score was asked for; available are {', '.join(NAMES)}")
-    fixed = [field for name in names if name != DELTA for field in SCORES[name]]
-    return (*fixed, *(delta_fields(classes) if DELTA in names else ()))
+    fixed = [field for name in names if name in SCORES for field in SCORES[name]]
+    delta = delta_fields(classes) if DELTA in names else ()
+    return (*fixed, *delta, *(effect_fields(classes) if EFFECT in names else ()))
 
 
 def delta_fields(classes: Sequence[str]) -> tuple[ScoreField, ...]:
@@ -197,6 +199,21 @@ def delta_fields(classes: Sequence[str]) -> tuple[ScoreField, ...]:
     Args:
         classes: Names of the outputs, in their order.
     """
+    said = "Change in the classifier's output for {}: logit (or value) of ALT minus REF"
+    return _class_fields(classes, "delta", said)
+
+
+def effect_fields(classes: Sequence[str]) -> tuple[ScoreField, ...]:
+    """Return the same of a model that was fine-tuned on variants.
+
+    Args:
+        classes: Names of the outputs, in their order.
+    """
+    said = "Output of the variant-effect model for {}, of ALT compared with REF: logit (or value)"
+    return _class_fields(classes, "effect", said)
+
+
+def _class_fields(classes: Sequence[str], kind: str, said: str) -> tuple[ScoreField, ...]:
     fields: list[ScoreField] = []
     taken: set[str] = set()
     for number, name in enumerate(classes):
@@ -206,11 +223,7 @@ def delta_fields(classes: Sequence[str]) -> tuple[ScoreField, ...]:
         taken.add(plain)
         shown = " ".join(name.replace('"', "'").split())
         fields.append(
-            ScoreField(
-                f"{PREFIX}DELTA_{plain}",
-                f"delta_{number}",
-                f"Change in the classifier's output for {shown}: logit (or value) of ALT minus REF",
-            )
+            ScoreField(f"{PREFIX}{kind.upper()}_{plain}", f"{kind}_{number}", said.format(shown))
         )
     return tuple(fields)
 

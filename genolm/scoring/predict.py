@@ -18,6 +18,7 @@ from genolm.models.auto import maximum_length
 from genolm.models.backbone import GenolmModel
 from genolm.models.classification import SequenceClassifier
 from genolm.models.configuration import GenolmConfig
+from genolm.models.variant_effect import VariantEffectModel
 from genolm.scoring.batches import Batches, BatchSize
 
 LABEL: Final = "prediction"
@@ -43,6 +44,8 @@ class SequencePredictor:
     """
 
     def __init__(self, model: GenolmModel, *, batch_size: BatchSize = "auto") -> None:
+        if isinstance(model, VariantEffectModel):
+            raise UsageError("the model is about variants, not sequences: use `genolm score`")
         if not isinstance(model, SequenceClassifier):
             raise UsageError(
                 "the model is a language model; predictions need a fine-tuned one"

@@ -16,24 +16,33 @@ from genolm.models.backbone import GenolmModel
 from genolm.models.configuration import GenolmConfig
 from genolm.scoring.batches import Batches, BatchSize
 from genolm.scoring.causal import CausalRatios
-from genolm.scoring.class_delta import ClassDeltas
+from genolm.scoring.class_delta import make_deltas
 from genolm.scoring.distance import Distances
 from genolm.scoring.fast import make_fast
 from genolm.scoring.fast_parts import ALLELES_AT_ONCE, FastMode, FastParts
 from genolm.scoring.fast_store import FastStore
-from genolm.scoring.fields import DELTA, SCREEN, Result, ScoreField, Values, check_scores, fields_of
+from genolm.scoring.fields import (
+    DELTA,
+    EFFECT,
+    SCREEN,
+    Result,
+    ScoreField,
+    Values,
+    check_scores,
+    fields_of,
+)
 from genolm.scoring.likelihood import ModelRunner
 from genolm.scoring.masked import MaskedRatios
 from genolm.scoring.percentiles import Percentiles
-from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.prefix import causal_runner
 from genolm.scoring.screen import SCREENED_AT_ONCE, ScreenRatios
 from genolm.scoring.tokenizer_check import check_vocabulary
+from genolm.scoring.variant_effect import make_effects
 from genolm.scoring.wild_type import WildTypeRatios
 
 DEFAULT_WINDOW: Final = 1024
 SHORTEST_WINDOW: Final = 8
-DEFAULT_SCORES: Final = {"classification": DELTA}
+DEFAULT_SCORES: Final = {"classification": DELTA, "variant_effect": EFFECT}
 
 Columns = Mapping[str, NDArray[np.float64]]
 Compute = Callable[[Sequence[Edit]], Columns]
@@ -144,6 +153,7 @@ class VariantScorer:
             "wild_type": self._wild_type,
             SCREEN: self._screen,
             DELTA: self._deltas,
+            EFFECT: self._effects,
         }
         chosen = dict.fromkeys(makers.get(name, self._distances) for name in scores)
         return [make() for make in chosen]
@@ -152,8 +162,8 @@ class VariantScorer:
         task = _task(self._model)
         if task not in ("causal_lm", "masked_lm"):
             raise UsageError(
-                "the model is a classifier; log-likelihood ratios need a language model (a"
-                " classifier has --scores delta, and every model dist)"
+                "the model is a fine-tuned one; log-likelihood ratios need a language model (a"
+                " classifier has --scores delta, a variant-effect model effect, every model dist)"
             )
         return task
 
@@ -211,15 +221,10 @@ class VariantScorer:
         )
 
     def _deltas(self) -> ScoreFunction:
-        if _task(self._model) != "classification":
-            raise UsageError("--scores delta needs a fine-tuned classifier or regressor")
-        predictor = SequencePredictor(self._model, batch_size=self._batch_size)
-        if predictor.length is not None and self.window > predictor.length:
-            raise UsageError(
-                f"a window of {self.window} bases is too long: the classifier reads "
-                f"{predictor.length}"
-            )
-        return ClassDeltas(predictor, self.genome, self.window)
+        return make_deltas(self._model, self.genome, self.window, self._batch_size)
+
+    def _effects(self) -> ScoreFunction:
+        return make_effects(self._model, self.genome, self.window, self._batch_size)
 
     @property
     def _equivariant(self) -> bool:

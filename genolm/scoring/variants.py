@@ -78,8 +78,9 @@ def score_variants(
         variants: Variants, or the path of a VCF.
         fasta: The reference genome.
         scores: Names from ``NAMES``: llr, llr_strands, wild_type, screen, dist, dist_cosine,
-            dist_site, dist_site_cosine, delta. None of them means llr of a language model and
-            delta of a classifier. What was not asked for is None.
+            dist_site, dist_site_cosine, delta, effect. None of them means llr of a language model,
+            delta of a classifier and effect of a model that was fine-tuned on variants. What was
+            not asked for is None.
         window: Bases in all; default the training length saved in the config, else the smaller of
             1024 and the model's maximum minus 2.
         layer: Hidden states that distances are taken between; None is the final normed ones.

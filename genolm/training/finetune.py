@@ -70,6 +70,7 @@ def finetune(
 def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     """Take the best epoch, judge it on the test part once, publish it and say how it did."""
     recipe, parts, run = session.recipe, session.parts, session.run
+    task = recipe.label_task
     best = best_line(run.read_lines(), recipe.train.early_stopping_metric)
     # A run that max_minutes ended within its first epoch has no best one: it keeps what it has.
     step = ended.step if best is None else best["step"]
@@ -77,17 +78,17 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         load_weights(session.model, run.checkpoints / f"checkpoint-{step}")
     valid = session.judge(parts.valid)
     logits = session.predict(parts.test)
-    test = judge(logits, parts.test.targets, recipe.task)
-    scores = parts.baseline_scores(recipe.task, recipe.train.seed) if with_baselines else {}
-    baselines = judge_baselines(parts, recipe.task, recipe.train.seed, scores)
-    certainty = judge_certainty(logits, scores, parts.test.targets, recipe.task)
+    test = judge(logits, parts.test.targets, task)
+    scores = parts.baseline_scores(task, recipe.train.seed) if with_baselines else {}
+    baselines = judge_baselines(parts, task, recipe.train.seed, scores)
+    certainty = judge_certainty(logits, scores, parts.test.targets, task)
     metrics = {
         "test": test,
         **certainty,
         "valid": valid,
         "baselines": baselines,
         "classes": list(session.space.names),
-        "duplicates": parts.duplicates(),
+        **parts.facts(),
         "task": recipe.task,
         "parameters": sum(parameter.numel() for parameter in session.model.parameters()),
         "best_epoch": round(step / session.steps_per_epoch, 4),
@@ -96,7 +97,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         **describe_self_pretraining(session),
     }
     write_predictions(
-        run.path / "test_predictions.tsv", parts.test, logits, recipe.task, session.space.names
+        run.path / "test_predictions.tsv", parts.test, logits, task, session.space.names
     )
     session.model.config.training_length = session.length
     publish(run, session.model, session.tokenizer, metrics)

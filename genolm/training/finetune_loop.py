@@ -25,7 +25,7 @@ def train_session(session: Finetuning) -> Ended:
             seed=train.seed,
             workers=recipe.data.workers,
         ),
-        length=session.length,
+        length=session.length * session.parts.inputs,
         label="fine-tuning",
         per_base=False,
         steps_per_epoch=per_epoch,

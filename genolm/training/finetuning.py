@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 from genolm import console
 from genolm.data.labels import LabelSpace
 from genolm.training.judge import Figures, judge, predict_logits
-from genolm.training.labelled_parts import read_parts
 from genolm.training.machine import (
     choose_device,
     choose_precision,
@@ -22,6 +21,7 @@ from genolm.training.machine import (
 from genolm.training.model_source import classifier
 from genolm.training.optimizer import FINE_TUNING
 from genolm.training.parts import Part, Parts
+from genolm.training.prepare_parts import prepare_parts
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.run_folder import RunFolder
 
@@ -54,8 +54,9 @@ class Finetuning:
     @property
     def length(self) -> int:
         """Tokens of every input."""
-        assert self.recipe.data.length is not None
-        return self.recipe.data.length
+        length = self.recipe.data.length or self.recipe.data.window
+        assert length is not None
+        return length
 
     @property
     def batch_size(self) -> int:
@@ -70,7 +71,7 @@ class Finetuning:
 
     def judge(self, part: Part) -> Figures:
         """Return the figures of the model as it is, on a whole part."""
-        return judge(self.predict(part), part.targets, self.recipe.task)
+        return judge(self.predict(part), part.targets, self.recipe.label_task)
 
     def predict(self, part: Part) -> Any:
         """Return the logits (rows, labels) of a part."""
@@ -80,19 +81,17 @@ class Finetuning:
 
 @contextmanager
 def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
-    """Read the labelled sequences and build the model; nothing is written."""
+    """Read the labelled sequences or variants and build the model; nothing is written."""
     place = choose_device(device)
     set_threads(recipe.train.threads)
-    parts = read_parts(recipe.data, recipe.task, recipe.train.seed)
-    longest = max(len(sequence) for sequence in parts.train.rows.sequences)
-    model, tokenizer, length = classifier(recipe, parts.space, longest)
+    parts, model, tokenizer, length = prepare_parts(recipe)
     set_checkpointing(model, recipe.train.checkpointing)
     train = recipe.train
     filled = FINE_TUNING.complete(train, train.learning_rate)
     filled["precision"] = choose_precision(train.precision, place)
     complete = recipe.model_copy(
         update={
-            "data": recipe.data.model_copy(update={"length": length}),
+            "data": recipe.data.model_copy(update=length),
             "train": train.model_copy(update=filled),
         }
     )

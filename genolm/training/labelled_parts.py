@@ -76,6 +76,15 @@ class LabelledParts:
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: _digest(part.rows) for name, part in parts.items()}
 
+    @property
+    def inputs(self) -> int:
+        """Sequences that the model reads for an example."""
+        return 1
+
+    def facts(self) -> dict[str, Any]:
+        """Return what metrics.json says of the set."""
+        return {"duplicates": self.duplicates()}
+
     def duplicates(self) -> dict[str, int]:
         """Count the test sequences that are also in train, as they are and on the other strand."""
         known, asked = self.learned.rows.sequences, self.test.rows.sequences

@@ -30,14 +30,14 @@ def language_model(recipe: PretrainRecipe) -> tuple[GenolmModel, DNATokenizer]:
             the length.
     """
     length = recipe.data.length
-    model, tokenizer = _make(
+    model, tokenizer = make_model(
         recipe.model,
         recipe.objective,
         {"training_length": length},
         changeable=(),
         seed=recipe.train.seed,
     )
-    most = _longest_input(model)
+    most = longest_input(model)
     if most is not None and length > most:
         raise UsageError(
             f"data.length: {length} is more than the model's maximum of {most} "
@@ -60,26 +60,18 @@ def classifier(
         UsageError: When an option is unknown or wrong, or does not fit the model.
     """
     length = recipe.data.length or longest
-    names = space.names or ("value",)
-    labels = {
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: number for number, name in enumerate(names)},
-        "problem_type": PROBLEM_TYPES[recipe.task],
-        "conjoin_train": recipe.train.rc == "conjoin",
-        "conjoin_eval": False,
-    }
+    labels = label_options(recipe, space)
     fresh = labels if recipe.model.path else labels | {"training_length": length}
-    model, tokenizer = _make(
+    model, tokenizer = make_model(
         recipe.model, "classification", fresh, changeable=HEAD_OPTIONS, seed=recipe.train.seed
     )
     if recipe.train.rc == "conjoin" and model.config.rcps:
         raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
-    most = _longest_input(model)
+    most = longest_input(model)
     if recipe.data.length is not None and most is not None and length > most:
         raise UsageError(f"data.length: {length} is more than the model's maximum of {most}")
     if recipe.train.freeze_backbone:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad = name.startswith("score.")
+        freeze_backbone(model)
     return model, tokenizer, length if most is None else min(length, most)
 
 
@@ -97,7 +89,7 @@ def language_backbone(
         UsageError: When the model cannot be trained so.
     """
     try:
-        return _make(
+        return make_model(
             recipe.model,
             objective,
             {"training_length": length},
@@ -108,7 +100,25 @@ def language_backbone(
         raise UsageError(f"train.self_pretrain: {error}") from None
 
 
-def _make(
+def label_options(recipe: FinetuneRecipe, space: LabelSpace) -> dict[str, Any]:
+    """Return the options of a config that say what is predicted, and from which strands."""
+    names = space.names or ("value",)
+    return {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": PROBLEM_TYPES[recipe.label_task],
+        "conjoin_train": recipe.train.rc == "conjoin",
+        "conjoin_eval": False,
+    }
+
+
+def freeze_backbone(model: GenolmModel) -> None:
+    """Leave the head alone to be trained."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith("score.")
+
+
+def make_model(
     section: ModelSection,
     task: Task,
     implied: Mapping[str, Any],
@@ -134,10 +144,11 @@ def _make(
         raise
     except ValueError as error:
         raise UsageError(f"model: {error}") from None
-    return model, TOKENIZERS[family](model_max_length=_longest_input(model))
+    return model, TOKENIZERS[family](model_max_length=longest_input(model))
 
 
-def _longest_input(model: GenolmModel) -> int | None:
+def longest_input(model: GenolmModel) -> int | None:
+    """Return the tokens that a model reads at most; None for no limit."""
     config = model.config
     assert isinstance(config, GenolmConfig)
     return maximum_length(config)

@@ -88,8 +88,12 @@ class Parts(Protocol):
     def digests(self) -> dict[str, str]:
         """Return a digest of each part's content."""
 
-    def duplicates(self) -> dict[str, int]:
-        """Count what the test part shares with train, by how."""
+    @property
+    def inputs(self) -> int:
+        """Sequences that the model reads for an example."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what metrics.json says of the set, such as what test shares with train."""
 
     def warnings(self, length: int) -> Iterator[str]:
         """Yield what a reader of the test figures must know; inputs have ``length`` bases."""

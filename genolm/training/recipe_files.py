@@ -76,7 +76,8 @@ def load_finetune_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Fin
     """Read a fine-tuning recipe; arguments and errors as for :func:`load_pretrain_recipe`."""
     source = find_recipe(path, "finetune")
     recipe = _parse(FinetuneRecipe, source, overrides)
-    _require_files(source, recipe, ("model.path", "data.train", "data.test", "data.valid"))
+    files = ("model.path", "data.fasta", "data.train", "data.test", "data.valid")
+    _require_files(source, recipe, files)
     return recipe
 
 

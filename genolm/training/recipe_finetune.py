@@ -16,15 +16,19 @@ from genolm.training.recipe_types import (
     Section,
     Whole,
 )
+from genolm.training.recipe_variants import VariantKeys, check_variants
 
 Task = Literal["classification", "multilabel", "regression"]
+RecipeTask = Literal["classification", "multilabel", "regression", "variant_effect"]
 Metric = Literal["loss", "mcc", "accuracy", "auroc", "f1"]
 
 
-class LabelledSection(Section):
-    """Labelled sequences: a table with two columns or a GenomicBenchmarks folder."""
+class LabelledSection(VariantKeys):
+    """Labelled sequences: a table with two columns or a GenomicBenchmarks folder; or variants."""
 
-    train: Path = Field(description="CSV, TSV or Parquet, or a GenomicBenchmarks folder")
+    train: Path = Field(
+        description="CSV, TSV or Parquet, or a GenomicBenchmarks folder; of variants a VCF or table"
+    )
     test: Path | None = Field(
         default=None, description="likewise; null = the test part of the train folder"
     )
@@ -35,7 +39,8 @@ class LabelledSection(Section):
     label: Name | Names = Field(
         default="label",
         union_mode="left_to_right",
-        description="column with the label; for multilabel, names with ; between or 0/1 columns",
+        description="column (or INFO key) with the label; for multilabel, names with ; between or "
+        "0/1 columns",
     )
     valid_fraction: Fraction = Field(
         default=0.1, description="share of train held out, of each class"
@@ -77,17 +82,30 @@ class FinetuneRecipe(Section):
 
     model: ModelSection = Field(description="the model")
     data: LabelledSection = Field(description="the labelled sequences")
-    task: Task = Field(
-        default="classification", description="classification, multilabel or regression"
+    task: RecipeTask = Field(
+        default="classification",
+        description="classification, multilabel, regression or variant_effect",
     )
     train: FinetuneTrainSection = Field(
         default_factory=FinetuneTrainSection, description="the training"
     )
     output: Path = Field(description="the run folder")
 
+    @property
+    def label_task(self) -> Task:
+        """What the labels are."""
+        return self.data.kind if self.task == "variant_effect" else self.task
+
+    @model_validator(mode="after")
+    def _variants_have_their_keys(self) -> Self:
+        check_variants(self.task, self.data, self.data.label, self.data.length)
+        if self.task == "variant_effect" and self.train.self_pretrain is not None:
+            raise ValueError("train.self_pretrain: is for labelled sequences, not variants")
+        return self
+
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
         metric = self.train.early_stopping_metric
-        if self.task == "regression" and metric != "loss":
+        if self.label_task == "regression" and metric != "loss":
             raise ValueError(f"train.early_stopping_metric: {metric} is no metric of a regression")
         return self

@@ -116,3 +116,57 @@ def finetuning(tmp_path):
         return FinetuneRecipe.model_validate(values | top)
 
     return make
+
+
+VARIANT_HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+@pytest.fixture
+def variant_effect(genome, tmp_path):
+    """Make a tiny recipe for variants: those that gain an A or a T are bad, and have more effect.
+
+    The genome's contigs I and II give train and test; every contig has 48 substitutions and some
+    indels, in genes of 200 bases.
+    """
+    contigs = dict(
+        pair.split("\n", 1) for pair in genome.read_text().strip().removeprefix(">").split("\n>")
+    )
+
+    def write(name):
+        rng = np.random.default_rng(ord(name[-1]))
+        bases, rows = contigs[name].replace("\n", ""), []
+        for pos in range(20, 2900, 60):
+            ref = bases[pos - 1]
+            alt = rng.choice([base for base in "ACGT" if base != ref])
+            if pos % 240 == 20:
+                alt = ref + "GG" if pos % 480 == 20 else ref
+                ref = ref if pos % 480 == 20 else bases[pos - 1 : pos + 2]
+            value = ("A" in alt or "T" in alt) - 0.5 + 0.05 * rng.standard_normal()
+            label = "bad" if value > 0 else "good"
+            info = f"CLASS={label};VALUE={value:.4f};GENE={name}{pos // 200}"
+            rows.append("\t".join([name, str(pos), ".", ref, alt, ".", ".", info]))
+        file = tmp_path / f"{name}.vcf"
+        file.write_text(VARIANT_HEADER + "\n".join(rows) + "\n")
+        return file
+
+    train, test = write("I"), write("II")
+
+    def make(*, model=None, data=None, train_options=None, **top):
+        values = {
+            "model": model or {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True},
+            "task": "variant_effect",
+            "data": {"train": train, "test": test, "fasta": genome, "window": 32, "label": "CLASS"}
+            | (data or {}),
+            "train": {
+                "epochs": 2,
+                "batch_size": 8,
+                "learning_rate": 1e-2,
+                "precision": "float32",
+                "log_every": 1,
+            }
+            | (train_options or {}),
+            "output": tmp_path / "run",
+        }
+        return FinetuneRecipe.model_validate(values | top)
+
+    return make

@@ -181,7 +181,7 @@ def test_bytes_that_are_no_text_are_refused(folder):
     ("override", "said"),
     [
         ("train.epoch=3", "did you mean train.epochs?"),
-        ("task=classify", "task must be 'classification', 'multilabel' or 'regression'"),
+        ("task=classify", "'multilabel', 'regression' or 'variant_effect', not 'classify'"),
         ("data.test=gone.csv", "data.test: there is no file or folder gone.csv"),
         ("train.rc=both", "train.rc must be 'none', 'augment' or 'conjoin'"),
         ("data.valid_fraction=1.5", "data.valid_fraction must be less than or equal to 1"),

@@ -1,0 +1,74 @@
+"""The keys of a fine-tuning recipe's data that are for variants, and what goes with what."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from genolm.training.recipe_types import Count, Name, Names, Section
+
+VARIANT_EFFECT = "variant_effect"
+
+
+class VariantKeys(Section):
+    """What variants need besides their file: ``task: variant_effect``."""
+
+    fasta: Path | None = Field(
+        default=None, description="of variants: the reference genome (FASTA, plain or bgzip)"
+    )
+    window: Count | None = Field(
+        default=None,
+        description="of variants: bases that the model reads of each allele; null = the model's "
+        "training length, or 1024",
+    )
+    kind: Literal["classification", "regression"] = Field(
+        default="classification", description="of variants: what their labels are"
+    )
+    chrom: Name | None = Field(
+        default=None, description="of variants: column with the contig; null = chrom and the like"
+    )
+    group: Name | None = Field(
+        default=None,
+        description="of variants: INFO key or column whose values are held out whole, such as the "
+        "element or gene; chrom = the contig; null = variants are held out one by one",
+    )
+    valid_groups: Names | None = Field(
+        default=None, description="of variants: groups of train that are held out; null = by seed"
+    )
+    test_groups: Names | None = Field(
+        default=None, description="of variants: groups of train that are the test part"
+    )
+
+    def stated(self) -> Iterator[str]:
+        """Yield the names of those that say something."""
+        for name, field in VariantKeys.model_fields.items():
+            if getattr(self, name) != field.default:
+                yield name
+
+
+def check_variants(task: str, data: VariantKeys, label: object, length: int | None) -> None:
+    """Refuse keys that do not go together.
+
+    Args:
+        task: Of the recipe.
+        data: Its section.
+        label: Its ``label``.
+        length: Its ``length``.
+
+    Raises:
+        ValueError: Naming the key and the fix.
+    """
+    if task != VARIANT_EFFECT:
+        for name in data.stated():
+            raise ValueError(f"data.{name}: only variants have it (task: {VARIANT_EFFECT})")
+        return
+    if data.fasta is None:
+        raise ValueError(f"data.fasta: required for task: {VARIANT_EFFECT}")
+    if length is not None:
+        raise ValueError("data.length: is for sequences; of variants it is data.window")
+    if not isinstance(label, str):
+        raise ValueError("data.label: one INFO key or column, not several")
+    named = [name for name in ("valid_groups", "test_groups") if getattr(data, name) is not None]
+    if named and data.group is None:
+        raise ValueError(f"data.{named[0]}: say which groups these are with data.group")
