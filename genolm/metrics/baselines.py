@@ -177,7 +177,7 @@ def linear_scores(
         ValueError: When nothing can be learned (no row, or a single class in train).
     """
     learners = {"classifier": _logistic_regression, "regressor": _ridge}
-    return _scores(learners, train, _learnable(train_labels, task), test, test_labels, task)
+    return fit_and_score(learners, train, _learnable(train_labels, task), test, test_labels, task)
 
 
 def _learnable(labels: ArrayLike, task: Task) -> NDArray[Any]:
