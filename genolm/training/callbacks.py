@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from genolm import console
 from genolm.errors import Terminated
+from genolm.training.board import Board
 from genolm.training.guard import Guard
 from genolm.training.ranks import Ranks
 from genolm.training.run_folder import RunFolder
@@ -126,6 +127,7 @@ class RunCallback(TrainerCallback):
         guard: Told which step begins.
         ranks: Processes that must stop at the same step; the first of them writes.
         watch: Tells what the training makes of the machine.
+        board: Gets the figures too.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class RunCallback(TrainerCallback):
         guard: Guard,
         ranks: Ranks,
         watch: Watch,
+        board: Board | None = None,
     ) -> None:
         self.run, self.clock, self.stop, self.meter = run, clock, stop, meter
         self.tokens_per_step = tokens_per_step
@@ -154,7 +157,7 @@ class RunCallback(TrainerCallback):
         self.is_enough = is_enough
         self.guard = guard
         self.ranks = ranks
-        self.watch = watch
+        self.watch, self.board = watch, board
         self.note = ""
         self._logged_at = (0, 0.0)
 
@@ -209,6 +212,8 @@ class RunCallback(TrainerCallback):
         where: dict[str, float] = {"step": step}
         if self.steps_per_epoch is not None:
             where["epoch"] = round(step / self.steps_per_epoch, 4)
+        if self.board is not None:
+            self.board.write(step, figures)
         self.run.append_line(where | figures | {"seconds": round(self.clock.seconds, 3)})
 
     def _place(self, step: int) -> str:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
 from genolm.data.labels import LabelSpace
+from genolm.training.board import require_tensorboard
 from genolm.training.judge import Figures, judge, predict_logits
 from genolm.training.machine import (
     choose_device,
@@ -83,6 +84,7 @@ class Finetuning:
 def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
     """Read the labelled sequences or variants and build the model; nothing is written."""
     place = choose_device(device)
+    require_tensorboard(recipe.train.tensorboard)
     set_threads(recipe.train.threads)
     parts, model, tokenizer, length = prepare_parts(recipe)
     set_checkpointing(model, recipe.train.checkpointing)

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
 from genolm import console
+from genolm.training.board import open_board
 from genolm.training.callbacks import Clock, RunCallback, StopRequest, TrainingMeter
 from genolm.training.checkpoints import checkpoint_step
 from genolm.training.guard import Guard
@@ -172,7 +173,8 @@ def _go_on(
     meter = TrainingMeter(loop.label, "steps", pace.steps)
     meter.done = 0 if checkpoint is None else checkpoint_step(checkpoint)
     meter.started -= clock.earlier
-    with meter, stop.listen():
+    wanted = train.tensorboard and loop.ranks.leads
+    with open_board(loop.run, meter.done, wanted=wanted) as board, meter, stop.listen():
         callback = RunCallback(
             loop.run,
             clock,
@@ -187,6 +189,7 @@ def _go_on(
             guard=guard,
             ranks=loop.ranks,
             watch=loop.watch(),
+            board=board,
         )
         callbacks: list[TrainerCallback] = [callback]
         trainer = RunTrainer(

@@ -20,6 +20,7 @@ from genolm.data.genome_store import GenomeStore, open_store
 from genolm.data.language import LanguageDataset
 from genolm.data.masking import IGNORED, Masking
 from genolm.data.windows import WindowSet
+from genolm.training.board import require_tensorboard
 from genolm.training.check import cut_genome
 from genolm.training.checkpoints import read_json, write_json
 from genolm.training.held_out import HeldOut, count_baselines, language_figures, read_part
@@ -108,6 +109,7 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
 def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     """Build the model and cut the genome; nothing is written but the genome's store."""
     place = choose_device(device)
+    require_tensorboard(recipe.train.tensorboard)
     set_threads(recipe.train.threads)
     model, tokenizer = language_model(recipe)
     set_checkpointing(model, recipe.train.checkpointing)

@@ -104,6 +104,10 @@ class TrainSection(Section):
         default=None, description="kernel backend; null = the fastest that runs"
     )
     log_every: Count = Field(default=10, description="steps between lines of metrics.jsonl")
+    tensorboard: bool = Field(
+        default=False,
+        description="write the figures for TensorBoard too, into OUTPUT/tensorboard",
+    )
     max_minutes: Positive | None = Field(
         default=None,
         description="stop there and evaluate, wherever the schedule is; null = no limit",

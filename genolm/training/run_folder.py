@@ -36,6 +36,7 @@ FREE_KEYS = frozenset(
         "data.workers",
         "train.threads",
         "train.checkpointing",
+        "train.tensorboard",
         "train.log_every",
         "train.save_every",
         "train.eval_every",
@@ -54,6 +55,8 @@ SKIPPED = "skipped.jsonl"
 
 SUB_RUNS = ("self_pretraining", "rc_candidates")
 """Folders of runs that a run makes before its own steps."""
+
+BOARDS = "tensorboard"
 
 LEFT_BEHIND = (
     "metrics.json",
@@ -108,6 +111,11 @@ class RunFolder:
         return self.path / RECORD
 
     @property
+    def boards(self) -> Path:
+        """The folder of event files for TensorBoard."""
+        return self.path / BOARDS
+
+    @property
     def skipped(self) -> Path:
         """The file with one line for every step that the guard found wrong."""
         return self.path / SKIPPED
@@ -160,7 +168,7 @@ class RunFolder:
         """Refuse a folder in which something of ours would take the place of something else."""
         if self.record.is_file():
             return
-        names = (self.model.name, self.checkpoints.name, *SUB_RUNS, *LEFT_BEHIND)
+        names = (self.model.name, self.checkpoints.name, BOARDS, *SUB_RUNS, *LEFT_BEHIND)
         if found := [name for name in names if (self.path / name).exists()]:
             raise UsageError(
                 f"output: {self.path} holds {', '.join(found)} that no run left there: "
@@ -168,7 +176,8 @@ class RunFolder:
             )
 
     def _remove_run(self) -> None:
-        for folder in (self.model, self.checkpoints, *(self.path / name for name in SUB_RUNS)):
+        folders = (self.path / name for name in (BOARDS, *SUB_RUNS))
+        for folder in (self.model, self.checkpoints, *folders):
             shutil.rmtree(folder, ignore_errors=True)
         for name in LEFT_BEHIND:
             (self.path / name).unlink(missing_ok=True)
