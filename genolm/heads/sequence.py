@@ -1,5 +1,6 @@
 """Hidden states of one strand, or of both, to one prediction per sequence."""
 
+import torch
 from torch import Tensor, nn
 
 from genolm.modules.precision import at_least_float32
@@ -8,6 +9,15 @@ from genolm.modules.precision import at_least_float32
 def stack_conjoined(input_ids: Tensor) -> Tensor:
     """Stack forward and reverse-complement ids (batch, length, 2) as (2 batch, length)."""
     return input_ids.movedim(-1, 0).flatten(0, 1)
+
+
+def side_by_side(pooled: Tensor) -> Tensor:
+    """Put the pooled states of both strands (2 batch, d_model) beside each other.
+
+    Returns:
+        (batch, 2 d_model): first what reads the strand given, then what reads the opposite one.
+    """
+    return torch.cat(pooled.chunk(2), dim=1)
 
 
 def score_strands(pooled: Tensor, score: nn.Module, *, both: bool) -> Tensor:

@@ -6,7 +6,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from genolm.heads.pooling import before_first_pad, pool, take_position
-from genolm.heads.sequence import score_strands, stack_conjoined
+from genolm.heads.sequence import score_strands, side_by_side, stack_conjoined
 from genolm.models.backbone import HeadModel, choose
 from genolm.models.configuration import GenolmConfig
 from genolm.modules.linear import Linear
@@ -37,12 +37,14 @@ class Classifier(FineTuned):
     """The head is one linear layer without bias.
 
     An equivariant backbone reads both strands by itself, and the scores of the strands are
-    averaged. Others do so (`conjoin_train`, `conjoin_eval`) when they are given both strands.
+    averaged, unless the head is to tell the strands apart (`oriented_head`). Others do so
+    (`conjoin_train`, `conjoin_eval`) when they are given both strands.
     """
 
     def __init__(self, config: GenolmConfig) -> None:
         super().__init__(config)
-        self.score = Linear(config.d_model, self.num_labels, bias=False, full_precision=True)
+        channels = 2 * config.d_model if config.oriented_head else config.d_model
+        self.score = Linear(channels, self.num_labels, bias=False, full_precision=True)
 
     @torch.no_grad()
     def draw_head(self) -> None:
@@ -128,7 +130,10 @@ class SequenceClassifier(Classifier):
             input_ids, inputs_embeds, attention_mask, output_hidden_states
         )
         pooled = self._pool(last, input_ids, mask)
-        logits = score_strands(pooled, self.score, both=self.config.rcps or self.conjoins)
+        averages = self.conjoins or (self.config.rcps and not self.config.oriented_head)
+        if self.config.oriented_head:
+            pooled = side_by_side(pooled)
+        logits = score_strands(pooled, self.score, both=averages)
         loss = None
         if labels is not None:
             loss = classification_loss(logits, labels, self.config.problem_type)

@@ -23,6 +23,7 @@ from genolm.training.machine import describe
 from genolm.training.patience import best_line
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import refuse_ranks
+from genolm.training.rc_choice import choose_strands, describe_choice
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.self_pretraining import describe_self_pretraining, pretrain_on_own_sequences
 
@@ -61,7 +62,7 @@ def finetune(
             if run.is_done():
                 console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
                 return run.model
-            session = pretrain_on_own_sequences(session)
+            session = choose_strands(pretrain_on_own_sequences(session))
             say_what_is_trained(session)
             _finish(session, train_session(session), with_baselines)
         return run.model
@@ -95,6 +96,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         "epochs": round(ended.step / session.steps_per_epoch, 4),
         "seconds": round(ended.seconds, 3),
         **describe_self_pretraining(session),
+        **describe_choice(run),
     }
     write_predictions(
         run.path / "test_predictions.tsv", parts.test, logits, task, session.space.names

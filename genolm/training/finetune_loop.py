@@ -40,6 +40,6 @@ def train_session(session: Finetuning) -> Ended:
         per_epoch=per_epoch * session.batch_size * train.accumulate,
         epochs=train.epochs,
         seed=train.seed,
-        rc=train.rc,
+        rc="augment" if train.rc == "conjoin_eval" else train.rc,
     )
     return run_loop(loop, examples, lambda: session.judge(session.parts.valid))

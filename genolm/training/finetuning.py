@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 from genolm import console
 from genolm.data.labels import LabelSpace
 from genolm.training.board import require_tensorboard
+from genolm.training.effect_model import effect_model
 from genolm.training.judge import Figures, judge, predict_logits
 from genolm.training.machine import (
     choose_device,
@@ -24,6 +25,7 @@ from genolm.training.optimizer import FINE_TUNING
 from genolm.training.parts import Part, Parts
 from genolm.training.prepare_parts import prepare_parts
 from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_variants import VARIANT_EFFECT
 from genolm.training.run_folder import RunFolder
 
 
@@ -76,7 +78,7 @@ class Finetuning:
 
     def predict(self, part: Part) -> Any:
         """Return the logits (rows, labels) of a part."""
-        examples = part.examples(self.length, conjoin=self.recipe.train.rc == "conjoin")
+        examples = part.examples(self.length, conjoin=self.recipe.train.rc.startswith("conjoin"))
         return predict_logits(self.model, examples, batch_size=self.batch_size, device=self.device)
 
 
@@ -121,7 +123,10 @@ def say_what_is_trained(session: Finetuning) -> None:
 
 def rebuild(recipe: FinetuneRecipe, parts: Parts) -> PreTrainedModel:
     """Return the model of a recipe with nothing left open, as it is before its first step."""
-    assert recipe.data.length is not None
-    model, _, _ = classifier(recipe, parts.space, recipe.data.length)
+    if recipe.task == VARIANT_EFFECT:
+        model, *_ = effect_model(recipe, parts.space)
+    else:
+        assert recipe.data.length is not None
+        model, *_ = classifier(recipe, parts.space, recipe.data.length)
     set_checkpointing(model, recipe.train.checkpointing)
     return model

@@ -61,11 +61,13 @@ def classifier(
     """
     length = recipe.data.length or longest
     labels = label_options(recipe, space)
+    if recipe.train.head is not None:
+        labels["oriented_head"] = recipe.train.head == "oriented"
     fresh = labels if recipe.model.path else labels | {"training_length": length}
     model, tokenizer = make_model(
         recipe.model, "classification", fresh, changeable=HEAD_OPTIONS, seed=recipe.train.seed
     )
-    if recipe.train.rc == "conjoin" and model.config.rcps:
+    if recipe.train.rc.startswith("conjoin") and model.config.rcps:
         raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
     most = longest_input(model)
     if recipe.data.length is not None and most is not None and length > most:
@@ -108,7 +110,7 @@ def label_options(recipe: FinetuneRecipe, space: LabelSpace) -> dict[str, Any]:
         "label2id": {name: number for number, name in enumerate(names)},
         "problem_type": PROBLEM_TYPES[recipe.label_task],
         "conjoin_train": recipe.train.rc == "conjoin",
-        "conjoin_eval": False,
+        "conjoin_eval": recipe.train.rc == "conjoin_eval",
     }
 
 

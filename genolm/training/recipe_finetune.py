@@ -70,11 +70,6 @@ class FinetuneTrainSection(MethodKeys):
         default="loss", description="of the held-out part: picks the epoch that is kept"
     )
     freeze_backbone: bool = Field(default=False, description="train the head only")
-    rc: Literal["none", "augment", "conjoin"] = Field(
-        default="none",
-        description="the other strand: not shown, shown at random, or read beside the first; "
-        "only for sets whose labels do not depend on the strand",
-    )
 
 
 class FinetuneRecipe(Section):

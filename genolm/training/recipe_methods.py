@@ -51,6 +51,23 @@ def _read_switch(value: object) -> object:
 class MethodKeys(TrainSection):
     """The methods, each off unless it is asked for."""
 
+    rc: Literal["none", "augment", "conjoin", "conjoin_eval", "auto"] = Field(
+        default="none",
+        description="the other strand: not shown, shown at random, read beside the first, or shown "
+        "at random and read beside the first when judged; all but none only for labels that do not "
+        "depend on the strand. auto = what a short training of each does best on the held-out part",
+    )
+    rc_share: Positive = Field(
+        default=0.1,
+        le=0.25,
+        description="of train.epochs (one at least) and train.max_minutes that rc: auto gives each "
+        "candidate; the training gets what is left of the minutes",
+    )
+    head: Literal["invariant", "oriented"] | None = Field(
+        default=None,
+        description="of an equivariant model: whether the strands' scores are averaged, or told "
+        "apart; null = invariant, or what rc: auto finds",
+    )
     self_pretrain: Annotated[SelfPretrainSection | None, BeforeValidator(_read_switch)] = Field(
         default=None,
         description="language modelling on the train sequences first; true = with its defaults",

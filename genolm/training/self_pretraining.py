@@ -92,7 +92,7 @@ def pretrain_on_own_sequences(session: Finetuning) -> Finetuning:
     kept = {name: v for name, v in session.recipe.model.options.items() if name in HEAD_OPTIONS}
     source = ModelSection.model_validate({"path": run.model, **kept})
     begun = session.recipe.model_copy(update={"model": source})
-    return replace(session, model=rebuild(begun, session.parts))
+    return replace(session, recipe=begun, model=rebuild(begun, session.parts))
 
 
 def describe_self_pretraining(session: Finetuning) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class CaduceusConfig(GenolmConfig):
         rcps: Whether the model is reverse-complement equivariant (Caduceus-PS).
         complement_map: Token id to the id of its complement; others are their own.
         pooling_strategy: How a classifier pools the sequence.
+        oriented_head: Whether the classifier of an equivariant model scores what reads each strand
+            with weights of its own, for labels that depend on the strand; else their scores are
+            averaged, and the strand makes no difference.
     """
 
     model_type = "caduceus"
@@ -49,6 +52,7 @@ class CaduceusConfig(GenolmConfig):
     rcps: bool = False
     complement_map: dict[int, int] | None = None
     pooling_strategy: PoolingStrategy = "mean"
+    oriented_head: bool = False
 
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["hidden_states"]
 
@@ -80,6 +84,11 @@ class CaduceusConfig(GenolmConfig):
             raise ValueError("complement_map must be its own inverse")
         if self.mixer is not None and self.ssm_cfg:
             raise ValueError("ssm_cfg belongs to the default mixer: give its options in mixer")
+        if self.oriented_head and not self.rcps:
+            raise ValueError(
+                "oriented_head belongs to equivariant models (rcps: true): others tell the strands "
+                "apart as they are"
+            )
         reject_unknown("initializer_cfg", self.initializer_cfg or {}, INITIALIZER_DEFAULTS)
 
     @property

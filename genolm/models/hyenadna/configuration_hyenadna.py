@@ -53,6 +53,7 @@ class HyenaDNAConfig(GenolmConfig):
 
     # Read by whoever treats all families alike.
     rcps: ClassVar[bool] = False
+    oriented_head: ClassVar[bool] = False
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["hidden_states"]
 
     def __init__(self, **options: Any) -> None:
