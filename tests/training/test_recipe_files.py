@@ -183,7 +183,10 @@ def test_bytes_that_are_no_text_are_refused(folder):
         ("train.epoch=3", "did you mean train.epochs?"),
         ("task=classify", "'multilabel', 'regression' or 'variant_effect', not 'classify'"),
         ("data.test=gone.csv", "data.test: there is no file or folder gone.csv"),
-        ("train.rc=both", "train.rc must be 'none', 'augment' or 'conjoin'"),
+        (
+            "train.rc=both",
+            "train.rc must be 'none', 'augment', 'conjoin', 'conjoin_eval' or 'auto'",
+        ),
         ("data.valid_fraction=1.5", "data.valid_fraction must be less than or equal to 1"),
     ],
 )
