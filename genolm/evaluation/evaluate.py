@@ -157,7 +157,7 @@ def _run_rows(plan: Plan, prepared: Prepared, run: Run, device: torch.device) ->
         except FAILURES as error:
             failures.append(_complain(f"{prepared.planned.task.name}, {row}, {run.name}", error))
             continue
-        if not known:
+        if not known and "as_in" not in result:
             console.say(f"  {run.name} {row}: {_say(result)}")
     forget_tables(prepared, run)
     return failures

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,7 +89,9 @@ def prepare(planned: PlannedTask, data: Path, place: Path, genomes: Genomes) -> 
     found = _read(planned, data, genomes)
     parts: Parts = {"train": found.train, "valid": found.valid, "test": found.test}
     parts, notes = crop(parts, planned.settings.crop)
-    facts = _describe(planned, parts, [*found.notes, *notes]) | {"stamp": stamp}
+    # Places are told as seen from the suite's folder: tables are shown elsewhere.
+    own = [note.replace(f"{data}/", "") for note in found.notes]
+    facts = _describe(planned, parts, [*own, *notes]) | {"stamp": stamp}
     if before and before["digest"] != facts["digest"] and any(place.glob("*/*.json")):
         raise UsageError(
             f"{place}: the data of {planned.task.name} is not that of the results there:"
@@ -177,7 +179,8 @@ def _describe(planned: PlannedTask, parts: Parts, notes: Iterable[str]) -> dict[
         if rows is not None:
             space.encode(rows)
     audited = audit(train, test, SHORTCUTS if task.kind == "classification" else {})
-    values = audited.values()
+    values = asdict(audited)
+    values["conflicting_places"] = [Path(text).name for text in audited.conflicting_places]
     if task.kind != "classification":
         values |= {"classes": {}, "majority": None}
     lengths = {len(one) for rows in parts.values() if rows is not None for one in rows.sequences}

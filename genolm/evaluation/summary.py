@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from genolm.data.audit import RARE, SHORTCUT
 from genolm.evaluation.plan import BASELINES, RESERVED
 from genolm.evaluation.prepare import FACTS
 from genolm.evaluation.results import ResultFile
@@ -109,11 +110,42 @@ class TaskSummary:
     def remarks(self) -> str:
         """Return in one line what should be known before a figure is believed."""
         cut = max((row.cut for row in self.rows), default=0)
-        shorter = [f"{cut:,} test sequences are longer than the model reads"] * (cut > 0)
-        strand = {True: "labels belong to a strand", False: "either strand"}
+        longer = [f"{cut:,} test sequences are longer than the model reads"] * (cut > 0)
+        strand = {True: "labels belong to a strand", False: "labels of either strand"}
         oriented = self.facts.get("oriented")
         said = [strand[oriented]] if oriented is not None else []
-        return "; ".join([*self.facts["audit"]["warnings"], *self.facts["notes"], *shorter, *said])
+        return "; ".join(
+            [*describe_audit(self.facts["audit"]), *self.facts["notes"], *longer, *said]
+        )
+
+
+def describe_audit(audit: Mapping[str, Any]) -> list[str]:
+    """Return what an audit found in a few words each; what is as it should be is left out.
+
+    Args:
+        audit: Values of :class:`genolm.data.audit.Audit`.
+    """
+    counts = {
+        "test rows are in train": audit["test_copies"],
+        "are in train on the other strand": audit["test_reverse_copies"],
+        "are nearly in train": audit["test_similar"],
+        "are in train with another label": audit["test_conflicts"],
+    }
+    of_test = [f"{n:,} {words}" for words, n in counts.items() if n]
+    found = [f"of {audit['test']:,}: {', '.join(of_test)}"] if of_test else []
+    if audit["train_copies"]:
+        found.append(f"{audit['train_copies']:,} of {audit['train']:,} train rows repeat another")
+    if audit["train_conflicts"]:
+        found.append(f"{audit['train_conflicts']:,} train sequences have several labels")
+    majority = audit["majority"]
+    alone = [
+        f"{name} alone {accuracy:.3f}"
+        for name, accuracy in audit["shortcuts"].items()
+        if majority is not None and accuracy > majority + SHORTCUT
+    ]
+    usual = audit["train"] / max(1, len(audit["classes"]))
+    rare = [f"{name} ({n:,})" for name, n in audit["classes"].items() if n < RARE * usual]
+    return [*found, *alone, *([f"rare: {', '.join(rare)}"] if rare else [])]
 
 
 def summarise(output: Path, suite: str, tasks: Sequence[str]) -> list[TaskSummary]:

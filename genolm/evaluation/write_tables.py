@@ -42,6 +42,7 @@ def write_tables(plan: Plan, failures: Sequence[str]) -> Path:
     output = plan.request.output
     names = dict.fromkeys([*plan.suite.tasks, *(planned.task.name for planned in plan.tasks)])
     tasks = summarise(output, plan.suite.name, list(names))
+    failures = [line.replace(f"{plan.request.data}/", "") for line in failures]
     record = read_json(output / "evaluation.json")
     write_text(output / "table.csv", _csv(plan, tasks))
     markdown = output / "table.md"
@@ -220,7 +221,7 @@ def about_lines(plan: Plan, tasks: Sequence[TaskSummary], record: Mapping[str, A
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
     seconds = sum(row.seconds * row.runs for task in tasks for row in task.rows)
-    most = max((row.runs for task in tasks for row in task.rows), default=0)
+    most = max([len(plan.runs), *(row.runs for task in tasks for row in task.rows)])
     runs = f"{plan.folds} folds" if plan.folds else f"seeds 1 to {most}"
     return [
         f"Suite: {plan.suite.title} ({plan.suite.source}).",

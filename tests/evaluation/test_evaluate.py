@@ -74,7 +74,8 @@ def test_copies_of_train_are_also_left_out(finished):
     assert "without_copies" not in one
     assert two["without_copies"]["n"] == 20
     table = (finished / "out" / "table.md").read_text()
-    assert "4 of 24 test sequences are copies of train sequences" in table
+    assert "of 24: 4 test rows are in train" in table
+    assert "composition alone 1.000" in table
     assert "without copies" in table
 
 
