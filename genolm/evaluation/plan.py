@@ -246,7 +246,6 @@ def _of_protocol(protocol: Protocol, suite: Suite, task: Task) -> Values:
     train: dict[str, Any] = dict(protocol.train)
     data: dict[str, Any] = {}
     if protocol.follows_suite:
-        train["rc"] = task.rc
         data["length"] = task.length
     if protocol.epochs_of_suite and suite.epochs is not None:
         train["epochs"] = suite.epochs

@@ -26,7 +26,7 @@ class Protocol:
             on one drawn without them, or on the test part.
         averaged: Whether MCC and F1 are means over batches of the test part.
         train: What the paper trained with; a recipe may say otherwise.
-        follows_suite: Whether inputs have the suite's length and strands.
+        follows_suite: Whether inputs have the suite's length.
         by_task_metric: Whether the task's metric chooses the epoch; otherwise what the recipe says.
         epochs_of_suite: Whether there are as many epochs as the suite's papers have.
         seeds: Runs of a task; None for as many as the suite's papers have.

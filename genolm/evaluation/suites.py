@@ -42,7 +42,6 @@ class Task:
         classes: How many there are; None where nobody says.
         oriented: Whether a label belongs to one strand; None where nobody says.
         length: Bases of an input, in the papers' protocols; None for the longest train sequence.
-        rc: What the papers' protocols do with the other strand.
         layout: Labelled sequences, or one genome for each class to draw windows from.
         window: Bases of a window that is drawn.
         about: A sentence of the set's own, for the table.
@@ -55,7 +54,6 @@ class Task:
     classes: int | None = None
     oriented: bool | None = None
     length: int | None = None
-    rc: str = "none"
     layout: Layout = "labelled"
     window: int = 1024
     about: str = ""

@@ -25,7 +25,11 @@ Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
-FOLDERS = {"pretrain": ["pretrain/", "published/"], "finetune": ["finetune/"]}
+FOLDERS = {
+    "pretrain": ["pretrain/", "published/"],
+    "finetune": ["finetune/"],
+    "evaluate": ["evaluate/"],
+}
 """Where a recipe of each kind is looked for when its folder is left out."""
 
 REASONS = {
@@ -102,7 +106,7 @@ def find_recipe(path: str | Path, kind: str | None = None) -> Path:
 
     Args:
         path: A file, or a shipped name in full (``pretrain/yeast_caduceus``) or without its folder.
-        kind: Whose folders to look in, "pretrain" or "finetune".
+        kind: Whose folders to look in, "pretrain", "finetune" or "evaluate"; None for all.
 
     Returns:
         The file.
@@ -114,7 +118,8 @@ def find_recipe(path: str | Path, kind: str | None = None) -> Path:
     if file.is_file():
         return file
     shipped = shipped_recipes()
-    folders = FOLDERS[kind] if kind else ["pretrain/", "published/", "finetune/"]
+    every = [folder for folders in FOLDERS.values() for folder in folders]
+    folders = FOLDERS[kind] if kind else every
     for prefix in ("", *folders):
         if (found := shipped.get(f"{prefix}{path}")) is not None:
             return found
