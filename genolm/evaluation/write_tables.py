@@ -222,7 +222,8 @@ def about_lines(plan: Plan, tasks: Sequence[TaskSummary], record: Mapping[str, A
     machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
     seconds = sum(row.seconds * row.runs for task in tasks for row in task.rows)
     most = max([len(plan.runs), *(row.runs for task in tasks for row in task.rows)])
-    runs = f"{plan.folds} folds" if plan.folds else f"seeds 1 to {most}"
+    seeds = "seed 1" if most == 1 else f"seeds 1 to {most}"
+    runs = f"{plan.folds} folds" if plan.folds else seeds
     return [
         f"Suite: {plan.suite.title} ({plan.suite.source}).",
         f"Protocol {plan.protocol.name}: {plan.protocol.about}. {runs.capitalize()}.",
