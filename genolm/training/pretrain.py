@@ -93,7 +93,7 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
         with run.hold() if ranks.leads else nullcontext():
             if ranks.leads:
                 run.begin(recipe, facts, restart=restart)
-            ranks.wait()
+            ranks.wait(patiently=True)
             if run.is_done():
                 console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
                 return run.model
@@ -101,7 +101,7 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
             ended = _train(session)
             if ranks.leads:
                 _finish(session, ended)
-            ranks.wait()
+            ranks.wait(patiently=True)
         return run.model
 
 
@@ -114,14 +114,14 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     model, tokenizer = language_model(recipe)
     set_checkpointing(model, recipe.train.checkpointing)
     complete = _complete(recipe, model, place)
+    run = RunFolder(complete.output)
     with (
-        join_ranks(place) as ranks,
+        join_ranks(place, recipe.train.rank_timeout, run.checkpoints) as ranks,
         open_store(recipe.data.fasta) as store,
         kernel_backend(recipe.train.backend),
     ):
         ranks.split(recipe.train.batch_size)
         splits = cut_genome(store, complete.data)
-        run = RunFolder(complete.output)
         yield Pretraining(complete, run, store, splits, model, tokenizer, place, ranks)
 
 
@@ -170,6 +170,7 @@ def _train(session: Pretraining) -> Ended:
         session.store, session.splits["valid"].spread(train.eval_windows), recipe.objective
     )
     rows = _count(session, "look", look) if session.ranks.leads else {}
+    session.ranks.wait(patiently=True)
     loop = Loop(
         run=session.run,
         model=session.model,

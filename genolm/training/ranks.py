@@ -8,13 +8,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from genolm.console import be_silent
 from genolm.errors import UsageError
+from genolm.training.lost_ranks import say_who_is_lost, say_who_never_came
+
+PATIENCE: Final = timedelta(days=7)
+"""For which the others wait while the first process does what it does alone."""
 
 T = TypeVar("T")
 
@@ -26,20 +32,27 @@ class Ranks:
     Attributes:
         rank: Its number, from 0.
         size: How many there are.
+        patient: For waiting as long as it takes; None if there is nobody to wait for.
     """
 
     rank: int = 0
     size: int = 1
+    patient: distributed.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
+    def wait(self, *, patiently: bool = False) -> None:
+        """Go on when all have come here.
+
+        Args:
+            patiently: Whether one may come late, after work that it does alone. That it is gone
+                is noticed at once in any case.
+        """
         if self.size > 1:
-            distributed.barrier()
+            distributed.barrier(self.patient if patiently else None)
 
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum of a value over the processes."""
@@ -96,18 +109,32 @@ def refuse_ranks(verb: str) -> None:
 
 
 @contextmanager
-def join_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Meet the other processes, if there are any, for as long as the block runs."""
-    if count_processes() == 1:
+def join_ranks(device: torch.device, minutes: float, checkpoints: Path) -> Iterator[Ranks]:
+    """Meet the other processes, if there are any, for as long as the block runs.
+
+    Args:
+        device: To train on.
+        minutes: To wait for the others, at the beginning and in every exchange.
+        checkpoints: The run's, to say what is left when another process is lost.
+
+    Raises:
+        ConnectionError: Another process has not come, has gone, or does not answer.
+    """
+    size, rank = count_processes(), int(os.environ.get("RANK", "0"))
+    if size == 1:
         yield Ranks()
         return
     from accelerate import PartialState
 
-    state = PartialState(cpu=device.type == "cpu")
-    ranks = Ranks(state.process_index, state.num_processes)
+    with say_who_never_came(rank, size, minutes):
+        wait = timedelta(minutes=minutes)
+        state = PartialState(cpu=device.type == "cpu", timeout=wait)
+        patient = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    ranks = Ranks(state.process_index, state.num_processes, patient)
     if not ranks.leads:
         be_silent()
     try:
-        yield ranks
+        with say_who_is_lost(rank, size, minutes, checkpoints):
+            yield ranks
     finally:
         state.destroy_process_group()

@@ -75,6 +75,10 @@ class PretrainTrainSection(TrainSection):
         description="[{length: 256, steps: 300}, ...] to begin with: windows are cut into pieces, "
         "as many more of them as they are shorter",
     )
+    rank_timeout: Positive = Field(
+        default=10.0,
+        description="minutes that a process waits for the others (torchrun) before it gives up",
+    )
     learning_rate: Positive | None = Field(
         default=None, description="null = the paper's: 8e-3 (Caduceus), 6e-4 (HyenaDNA)"
     )

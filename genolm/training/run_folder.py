@@ -37,6 +37,7 @@ FREE_KEYS = frozenset(
         "train.threads",
         "train.checkpointing",
         "train.tensorboard",
+        "train.rank_timeout",
         "train.log_every",
         "train.save_every",
         "train.eval_every",

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from genolm.training.callbacks import Clock
 from genolm.training.checkpoints import mark_complete
 from genolm.training.guard import Guard
+from genolm.training.lost_ranks import is_lost
 from genolm.training.ranks import Ranks
 from genolm.training.recipe import TrainSection
 from genolm.training.run_folder import RunFolder
@@ -222,5 +223,7 @@ def say_what_could_not_be_written(folder: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and is_lost(error):
+            raise
         reason = str(error).splitlines()[0]
         raise OSError(f"{folder}: could not be written: {reason}") from None
