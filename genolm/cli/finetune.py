@@ -33,7 +33,9 @@ def finetune(
     A tenth of the train part chooses the epoch that is kept; the test part is judged once, at the
     end, beside the majority, k-mers and the length alone. The same command goes on where it was
     stopped. The output folder gets `model/`, `metrics.json`, `test_predictions.tsv`,
-    `metrics.jsonl`, `recipe.yaml` and `checkpoints/`.
+    `metrics.jsonl`, `recipe.yaml` and `checkpoints/`. A recipe with `search: {trials: 20, space:
+    {train.learning_rate: [1e-4, 1e-2, log]}}` tries values first and keeps the best by the held-out
+    part (needs optuna: `pip install 'genolm[tune]'`).
 
     Example: `genolm finetune yeast_promoters model.path=runs/yeast/model output=runs/promoters`
     """

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genolm import console
-from genolm.training.finetune_loop import train_session
-from genolm.training.finetuning import Finetuning, prepare, say_what_is_trained
+from genolm.training.finetune_stages import train_whole
+from genolm.training.finetuning import Finetuning, prepare
 from genolm.training.judge import (
     Figures,
     interval_rows,
@@ -23,9 +23,10 @@ from genolm.training.machine import describe
 from genolm.training.patience import best_line
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import refuse_ranks
-from genolm.training.rc_choice import choose_strands, describe_choice
+from genolm.training.rc_choice import describe_choice
 from genolm.training.recipe_finetune import FinetuneRecipe
-from genolm.training.self_pretraining import describe_self_pretraining, pretrain_on_own_sequences
+from genolm.training.search import Search
+from genolm.training.self_pretraining import describe_self_pretraining
 
 
 def finetune(
@@ -54,6 +55,8 @@ def finetune(
         Terminated: On SIGTERM; likewise.
     """
     refuse_ranks("genolm finetune")
+    if recipe.search is not None:
+        recipe, restart = Search(recipe, device).find(restart=restart), False
     with prepare(recipe, device) as session:
         run = session.run
         facts = describe(session.device) | {"data": session.parts.digests()}
@@ -62,9 +65,8 @@ def finetune(
             if run.is_done():
                 console.say(f"{run.path} is done; its model is {run.model} (--restart begins anew)")
                 return run.model
-            session = choose_strands(pretrain_on_own_sequences(session))
-            say_what_is_trained(session)
-            _finish(session, train_session(session), with_baselines)
+            session, ended = train_whole(session)
+            _finish(session, ended, with_baselines)
         return run.model
 
 

@@ -1,14 +1,21 @@
 """The epochs of a fine-tuning, each judged on the held-out part."""
 
+from collections.abc import Callable
+
 from genolm.training.finetuning import Finetuning
 from genolm.training.labelled_parts import EpochExamples
-from genolm.training.loop import Ended, Loop, run_loop
+from genolm.training.loop import Ended, Lines, Loop, never, run_loop
 from genolm.training.patience import has_lost_patience
 from genolm.training.trainer import Pace
 
 
-def train_session(session: Finetuning) -> Ended:
-    """Train the model of a session to its last epoch, the end of its patience or of its time."""
+def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never) -> Ended:
+    """Train the model of a session to its last epoch, the end of its patience or of its time.
+
+    Args:
+        session: Ready to run, its folder begun.
+        gives_up: Whether to stop, given the lines of metrics.jsonl; asked after every epoch.
+    """
     recipe, train = session.recipe, session.recipe.train
     per_epoch = session.steps_per_epoch
     loop = Loop(
@@ -30,8 +37,8 @@ def train_session(session: Finetuning) -> Ended:
         per_base=False,
         steps_per_epoch=per_epoch,
         best_by=train.early_stopping_metric,
-        is_enough=lambda lines: has_lost_patience(
-            lines, train.early_stopping_metric, train.patience
+        is_enough=lambda lines: (
+            has_lost_patience(lines, train.early_stopping_metric, train.patience) or gives_up(lines)
         ),
     )
     examples = EpochExamples(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from genolm.training.recipe import ModelSection
 from genolm.training.recipe_methods import MethodKeys
+from genolm.training.recipe_search import SearchSection
 from genolm.training.recipe_types import (
     Count,
     Fraction,
@@ -83,6 +84,9 @@ class FinetuneRecipe(Section):
     )
     train: FinetuneTrainSection = Field(
         default_factory=FinetuneTrainSection, description="the training"
+    )
+    search: SearchSection | None = Field(
+        default=None, description="tries values of other keys; null = they are as given"
     )
     output: Path = Field(description="the run folder")
 

@@ -44,6 +44,7 @@ FREE_KEYS = frozenset(
         "train.max_minutes",
         "train.guard",
         "train.spike",
+        "search.trials",
     }
 )
 """Keys that may change between two starts of one run: they do not change what it computes, or, as
@@ -149,9 +150,9 @@ class RunFolder:
             UsageError: When the folder belongs to another recipe, to other data, or to no run.
         """
         self._require_folder()
-        self._require_ours()
+        self.require_ours()
         if restart:
-            self._remove_run()
+            self.remove()
         self._remove_partial()
         if self.recipe.is_file():
             self._require_same(recipe, facts)
@@ -165,8 +166,12 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"output: {self.path} is a file; name a folder")
 
-    def _require_ours(self) -> None:
-        """Refuse a folder in which something of ours would take the place of something else."""
+    def require_ours(self) -> None:
+        """Refuse a folder in which something of ours would take the place of something else.
+
+        Raises:
+            UsageError: It holds such a thing.
+        """
         if self.record.is_file():
             return
         names = (self.model.name, self.checkpoints.name, BOARDS, *SUB_RUNS, *LEFT_BEHIND)
@@ -176,12 +181,25 @@ class RunFolder:
                 "name another folder"
             )
 
-    def _remove_run(self) -> None:
-        folders = (self.path / name for name in (BOARDS, *SUB_RUNS))
-        for folder in (self.model, self.checkpoints, *folders):
-            shutil.rmtree(folder, ignore_errors=True)
+    def remove(self) -> None:
+        """Remove what a run left."""
+        self.remove_weights()
+        shutil.rmtree(self.path / BOARDS, ignore_errors=True)
         for name in LEFT_BEHIND:
             (self.path / name).unlink(missing_ok=True)
+
+    def remove_weights(self) -> None:
+        """Remove the model, the checkpoints and the runs made before; files of figures stay."""
+        for folder in (self.model, self.checkpoints, *(self.path / name for name in SUB_RUNS)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def move_to(self, other: "RunFolder") -> None:
+        """Move a run that is not finished to another folder; what has been moved before stays."""
+        other.path.mkdir(parents=True, exist_ok=True)
+        files = (RECORD, self.recipe.name, self.lines.name, SKIPPED)
+        for name in (*files, self.checkpoints.name, BOARDS, *SUB_RUNS):
+            if (self.path / name).exists():
+                (self.path / name).replace(other.path / name)
 
     def _remove_partial(self) -> None:
         """Remove what a process that was killed was just writing."""
@@ -220,13 +238,13 @@ class RunFolder:
 
     def read_lines(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl; a half line at the end (a crash) is left out."""
-        return _whole_lines(self.lines)
+        return read_json_lines(self.lines)
 
     def forget_lines_after(self, step: int) -> None:
         """Take out of metrics.jsonl and skipped.jsonl what a resumed run will write again."""
         for file in (self.lines, self.skipped):
             if file == self.lines or file.is_file():
-                kept = [line for line in _whole_lines(file) if line["step"] <= step]
+                kept = [line for line in read_json_lines(file) if line["step"] <= step]
                 write_text(file, "".join(json.dumps(line) + "\n" for line in kept))
 
 
@@ -251,7 +269,8 @@ def append_json_line(file: Path, values: Mapping[str, Any]) -> None:
         opened.write(json.dumps(values) + "\n")
 
 
-def _whole_lines(file: Path) -> list[dict[str, Any]]:
+def read_json_lines(file: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file of JSON lines; a half line at the end (a crash) is left out."""
     if not file.is_file():
         return []
     text = file.read_text(encoding="utf-8")
