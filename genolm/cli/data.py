@@ -17,7 +17,7 @@ JSON_OPTION = typer.Option("--json", help="Print JSON instead of a table.")
 
 @app.command("info")
 def show_info(
-    fasta: Annotated[str, typer.Argument(help="A genome: FASTA, plain or bgzip.")],
+    fasta: Annotated[list[str], typer.Argument(help="Genomes: FASTA, plain or bgzip.")],
     length: Annotated[int, typer.Option(min=1, help="Bases of a window.")] = 1024,
     max_n_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Windows with more N are not counted.")
@@ -27,6 +27,8 @@ def show_info(
     """Print the contigs of a genome: bases, N, GC, lower case and windows.
 
     Example: `genolm data info genome.fa.gz --length 8192`
+
+    Of several genomes, every row begins with the file it is of.
     """
     import json
     from dataclasses import asdict
@@ -34,15 +36,19 @@ def show_info(
     from genolm.data.genome_info import describe_contigs
     from genolm.data.genome_store import open_store
 
-    with open_store(fasta) as store:
-        rows = list(describe_contigs(store, length, max_n_fraction))
+    several = len(fasta) > 1
+    rows = []
+    for path in fasta:
+        with open_store(path) as store:
+            rows += [(path, row) for row in describe_contigs(store, length, max_n_fraction)]
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        shown = [({"genome": path} if several else {}) | asdict(row) for path, row in rows]
+        print(json.dumps(shown, indent=2))
         return
-    print("contig\tbases\tN\tGC\tlower_case\twindows")
-    for row in rows:
+    print("genome\t" * several + "contig\tbases\tN\tGC\tlower_case\twindows")
+    for path, row in rows:
         columns = (row.name, row.bases, row.n, f"{row.gc_share:.4f}", row.lower_case, row.windows)
-        print("\t".join(map(str, columns)))
+        print(f"{path}\t" * several + "\t".join(map(str, columns)))
 
 
 @app.command("check")
@@ -55,9 +61,10 @@ def check(
     ] = None,
     as_json: Annotated[bool, JSON_OPTION] = False,
 ) -> None:
-    """Cut a genome into train, valid and test as a recipe would, and say what each part holds.
+    """Cut genomes into train, valid and test as a recipe would, and say what each part holds.
 
-    Parts that share bases, unknown contigs and parts without a window are errors.
+    Unknown contigs and parts without a window are errors, and so are parts that share bases; with
+    data.overlap=warn it is told which, and how many.
 
     Example: `genolm data check yeast_mamba data.fasta=yeast.fa.gz`
     """
@@ -75,9 +82,11 @@ def check(
     if as_json:
         print(json.dumps({"splits": [asdict(row) for row in rows], "notes": notes}, indent=2))
         return
-    print("split\twindows\tbases\tcontigs\tleft_out")
+    several = len(read.data.listed) > 1
+    print("genome\t" * several + "split\twindows\tbases\tcontigs\tleft_out")
     for row in rows:
         left = ", ".join(f"{count:,} {reason}" for reason, count in row.dropped.items()) or "."
+        print(f"{row.genome}\t" * several, end="")
         print(f"{row.name}\t{row.windows}\t{row.bases}\t{','.join(row.contigs)}\t{left}")
     for note in notes:
         say(note)

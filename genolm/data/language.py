@@ -20,11 +20,23 @@ from genolm.data.masking import (
 from genolm.data.randomness import coin_flips, permutation, shifts
 from genolm.data.windows import WindowSet
 from genolm.tokenization.complement import reverse_complement_ids
+from genolm.tokenization.vocabulary import PAD, N
 
 Objective = Literal["masked_lm", "causal_lm"]
+UnknownBases = Literal["ignored", "pad", "predicted"]
 Item = dict[str, torch.Tensor]
 
 _KEPT_ORDERS: Final = 2
+
+
+def cut_to_stage(
+    column: torch.Tensor, sample: int, stages: Sequence[tuple[int, int]]
+) -> torch.Tensor:
+    """Return a window's column (length,), in pieces (pieces, length) where its stage is shorter."""
+    for end, length in stages:
+        if sample < end:
+            return column.view(-1, length)
+    return column
 
 
 class LanguageDataset(Dataset[Item]):
@@ -48,6 +60,8 @@ class LanguageDataset(Dataset[Item]):
             below 1, items also hold ``loss_weights``.
         stages: Pairs (first sample after the stage, length) in ascending order: a sample of a stage
             is its window cut into pieces of that length, (pieces, length) instead of (length,).
+        n_bases: What N is: ``ignored``, shown and never a target; ``pad``, shown as [PAD] and never
+            a target; ``predicted``, a target as any base. Evaluation masks never ask for N.
         jitter: Move each window by up to this many bases, anew in every epoch, within its region,
             so that a base is not always seen at the same place of a window.
     """
@@ -66,6 +80,7 @@ class LanguageDataset(Dataset[Item]):
         jitter: int = 0,
         soft_mask_weight: float = 1.0,
         stages: Sequence[tuple[int, int]] = (),
+        n_bases: UnknownBases = "ignored",
     ) -> None:
         if objective not in ("masked_lm", "causal_lm"):
             raise ValueError(f"objective must be masked_lm or causal_lm, got {objective!r}")
@@ -73,6 +88,8 @@ class LanguageDataset(Dataset[Item]):
             raise ValueError(f"order must be shuffled or sequential, got {order!r}")
         if (objective == "masked_lm") != (masking is not None):
             raise ValueError(f"masking goes with masked_lm, got {masking} for {objective}")
+        if n_bases not in ("ignored", "pad", "predicted"):
+            raise ValueError(f"n_bases must be ignored, pad or predicted, got {n_bases!r}")
         if jitter < 0:
             raise ValueError(f"jitter must be at least 0, got {jitter}")
         if any(length < 1 or windows.length % length for _, length in stages):
@@ -90,6 +107,7 @@ class LanguageDataset(Dataset[Item]):
         self.jitter = jitter
         self.soft_mask_weight = soft_mask_weight
         self.stages = tuple(stages)
+        self.n_bases = n_bases
         self._places = windows.places(store)
         self._orders: dict[int, NDArray[np.int64]] = {}
 
@@ -144,14 +162,15 @@ class LanguageDataset(Dataset[Item]):
         self, ids: NDArray[np.uint8], epochs: NDArray[np.int64], windows: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         length = self.windows.length
+        with_n = self.n_bases == "predicted"
         if self.masking is None:
-            return ids, next_base_labels(ids)
+            return ids, next_base_labels(ids, with_n=with_n)
         if isinstance(self.masking, EvaluationMasking):
             # By place in the genome, so that a selection of windows has the targets of the whole.
             places = self._places[windows]
             chosen = sparse_evaluation_mask(length, self.seed, places, self.masking.one_in)
             return hide_targets(ids, chosen)
-        return mask_samples(ids, self.seed, epochs, windows, self.masking)
+        return mask_samples(ids, self.seed, epochs, windows, self.masking, with_n=with_n)
 
     def names(self, indices: range) -> list[str]:
         """Return the windows that samples show, before they are shifted: ``chrI:100-200``.
@@ -171,6 +190,8 @@ class LanguageDataset(Dataset[Item]):
         epochs, windows = self._locate(indices)
         ids, weights = self._read(epochs, windows)
         inputs, labels = self._label(ids, epochs, windows)
+        if self.n_bases == "pad":
+            inputs[inputs == N] = PAD
         columns = {
             "input_ids": torch.from_numpy(inputs.astype(np.int64, copy=False)),
             "labels": torch.from_numpy(labels),
@@ -179,15 +200,12 @@ class LanguageDataset(Dataset[Item]):
             columns["loss_weights"] = torch.from_numpy(weights)
         rows = zip(*(column.unbind() for column in columns.values()), strict=True)
         return [
-            {name: self._cut(value, index) for name, value in zip(columns, row, strict=True)}
+            {
+                name: cut_to_stage(value, index, self.stages)
+                for name, value in zip(columns, row, strict=True)
+            }
             for index, row in zip(indices, rows, strict=True)
         ]
-
-    def _cut(self, row: torch.Tensor, index: int) -> torch.Tensor:
-        for end, length in self.stages:
-            if index < end:
-                return row.view(-1, length)
-        return row
 
     @staticmethod
     def collate(items: list[Item]) -> Item:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.data.randomness import EVALUATION, MASKING, Words, random_words, sample_keys
-from genolm.tokenization.vocabulary import MASK, A, T
+from genolm.tokenization.vocabulary import MASK, A, N, T
 
 IGNORED: Final = -100
 """Label of a position that does not count (torch's cross entropy leaves it out)."""
@@ -65,9 +65,10 @@ class EvaluationMasking:
             raise ValueError(f"one_in must be at least 1, got {self.one_in}")
 
 
-def is_base(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return True where a token is A, C, G or T (any shape)."""
-    return (ids - np.uint8(A)) <= np.uint8(T - A)  # what is below A wraps round to the top
+def is_base(ids: NDArray[np.uint8], *, with_n: bool = False) -> NDArray[np.bool_]:
+    """Return True where a token is A, C, G or T, or also N (any shape)."""
+    last = N if with_n else T
+    return (ids - np.uint8(A)) <= np.uint8(last - A)  # what is below A wraps round to the top
 
 
 def _label(ids: NDArray[np.uint8], targets: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -77,7 +78,7 @@ def _label(ids: NDArray[np.uint8], targets: NDArray[np.bool_]) -> NDArray[np.int
 
 
 def mask_tokens(
-    ids: NDArray[np.uint8], words: Words, masking: Masking
+    ids: NDArray[np.uint8], words: Words, masking: Masking, *, with_n: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Corrupt a batch for masked-language modelling.
 
@@ -85,13 +86,14 @@ def mask_tokens(
         ids: Token ids (batch, length).
         words: Random words (batch, length), one for each position.
         masking: The rates.
+        with_n: Let N be a target as any base; what is shown in its place is still a base.
 
     Returns:
         Inputs (batch, length), uint8, and labels (batch, length), int64, -100 off target.
     """
     # Three draws of one word: the top 32 bits choose targets, 24 the action, the lowest 2 a base.
     targets = _choose(words, masking)
-    targets &= is_base(ids)
+    targets &= is_base(ids, with_n=with_n)
     action = words.astype(np.uint32)
     inputs = ids.copy()
     if masking.random_fraction:
@@ -149,6 +151,8 @@ def mask_samples(
     epochs: NDArray[np.int64],
     samples: NDArray[np.int64],
     masking: Masking,
+    *,
+    with_n: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Corrupt a batch as its samples are corrupted in these epochs.
 
@@ -158,6 +162,7 @@ def mask_samples(
         epochs: Epoch of each sample (batch,).
         samples: Number of each sample within its epoch (batch,).
         masking: The rates.
+        with_n: Let N be a target.
 
     Returns:
         Inputs and labels, as :func:`mask_tokens`.
@@ -165,12 +170,11 @@ def mask_samples(
     keys = sample_keys(seed, MASKING, epochs, samples)
     length = ids.shape[1]
     rows = max(1, _AT_ONCE // length)  # so that their words stay in the processor's cache
-    parts = [
-        mask_tokens(
-            ids[first : first + rows], random_words(keys[first : first + rows], length), masking
-        )
-        for first in range(0, len(ids), rows)
-    ]
+    parts = []
+    for first in range(0, len(ids), rows):
+        some = slice(first, first + rows)
+        words = random_words(keys[some], length)
+        parts.append(mask_tokens(ids[some], words, masking, with_n=with_n))
     if len(parts) == 1:
         return parts[0]
     inputs, labels = zip(*parts, strict=True)
@@ -214,9 +218,9 @@ def hide_targets(
     return inputs, _label(ids, targets)
 
 
-def next_base_labels(ids: NDArray[np.uint8]) -> NDArray[np.int64]:
+def next_base_labels(ids: NDArray[np.uint8], *, with_n: bool = False) -> NDArray[np.int64]:
     """Return causal labels (batch, length): the inputs, -100 where they are not A, C, G or T.
 
-    The model shifts them by one: position i predicts label i + 1.
+    The model shifts them by one: position i predicts label i + 1. ``with_n`` lets N be a target.
     """
-    return _label(ids, is_base(ids))
+    return _label(ids, is_base(ids, with_n=with_n))

@@ -27,6 +27,7 @@ SHIFT: Final = 3
 MASKING: Final = 4
 EVALUATION: Final = 5
 BACKGROUND: Final = 6
+GENOME: Final = 7
 
 
 def _mix(words: Words) -> Words:
@@ -58,6 +59,11 @@ def sample_keys(seed: int, stream: int, epochs: Any, samples: Any) -> Words:
     for part in (stream, epochs, samples):
         key = _mix((key ^ np.asarray(part).astype(np.uint64)) + _GAMMA)
     return key
+
+
+def genome_seed(seed: int, number: int) -> int:
+    """Return the seed of one of several genomes; the first has the run's own."""
+    return seed if number == 0 else int(sample_keys(seed, GENOME, 0, number)[0])
 
 
 def random_words(keys: Words, count: int) -> Words:

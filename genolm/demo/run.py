@@ -146,8 +146,9 @@ def _score(folder: Path, window: int) -> None:
 def _bundled_bits(recipe: PretrainRecipe) -> float:
     """Bits per base of the bundled model on the windows that the demo's model is judged on."""
     model, _ = load(BUNDLED_MODEL)
-    with open_store(recipe.data.fasta) as store:
-        windows = make_splits(store, recipe.data.length, bed=recipe.data.bed)["test"]
+    (genome,) = recipe.data.listed
+    with open_store(genome.fasta) as store:
+        windows = make_splits(store, recipe.data.length, bed=genome.bed)["test"]
         shown = windows.spread(recipe.train.test_windows or len(windows))
         part = read_part(store, shown, "causal_lm")
     figures = language_figures(model, part, batch_size=16, device=torch.device("cpu"))

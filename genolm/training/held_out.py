@@ -8,7 +8,7 @@ padded vocabulary, as it was trained.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from genolm.data.genome_store import GenomeStore
-from genolm.data.language import LanguageDataset
+from genolm.data.language import LanguageDataset, UnknownBases
 from genolm.data.masking import IGNORED, EvaluationMasking
 from genolm.data.windows import WindowSet
 from genolm.metrics.counts import markov_bits, two_sided_bits
@@ -58,8 +58,17 @@ class HeldOut:
         return np.where(self.targets, self.labels.astype(np.uint8), self.inputs)
 
 
-def read_part(store: GenomeStore, windows: WindowSet, objective: Objective) -> HeldOut:
-    """Read windows and choose their targets."""
+def read_part(
+    store: GenomeStore,
+    windows: WindowSet,
+    objective: Objective,
+    *,
+    n_bases: UnknownBases = "ignored",
+) -> HeldOut:
+    """Read windows and choose their targets.
+
+    N is never one, also where ``n_bases`` makes it one in training; ``pad`` has it shown as PAD.
+    """
     masked = objective == "masked_lm"
     examples = LanguageDataset(
         store,
@@ -68,6 +77,7 @@ def read_part(store: GenomeStore, windows: WindowSet, objective: Objective) -> H
         seed=EVALUATION_SEED,
         masking=EvaluationMasking() if masked else None,
         order="sequential",
+        n_bases="pad" if n_bases == "pad" else "ignored",
     )
     inputs = np.empty((len(windows), windows.length), dtype=np.uint8)
     labels = np.empty(inputs.shape, dtype=np.int16)
@@ -117,22 +127,26 @@ def _to_device(values: NDArray[Any], device: torch.device) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64)).to(device)
 
 
-def count_baselines(store: GenomeStore, train: WindowSet, part: HeldOut) -> dict[str, float]:
-    """Return the bits per base of count models on the targets of a part.
+def count_baselines(
+    learned: Sequence[tuple[GenomeStore, WindowSet]], parts: Sequence[HeldOut]
+) -> dict[str, float]:
+    """Return the bits per base of count models on the targets of some parts, taken together.
 
     Args:
-        store: The genome.
-        train: Windows that the model learns from; the bases they cover are counted, both strands.
-        part: To be judged on.
+        learned: Genomes and the windows of them that the model learns from; the bases they cover
+            are counted, both strands.
+        parts: To be judged on, with one kind of targets.
 
     Returns:
         ``order_0 ... order_7`` (Markov) for causal targets, ``two_sided_2 ... two_sided_4`` for
         masked ones.
     """
-    score = two_sided_bits if part.masked else markov_bits
-    return score(_stretches(store, train), list(part.ids), targets=list(part.targets))
+    score = two_sided_bits if parts[0].masked else markov_bits
+    ids = [row for part in parts for row in part.ids]
+    return score(_stretches(learned), ids, targets=[row for part in parts for row in part.targets])
 
 
-def _stretches(store: GenomeStore, windows: WindowSet) -> Iterator[NDArray[np.uint8]]:
-    for stretch in windows.covered():
-        yield store.ids(stretch.chrom, stretch.start, stretch.end)
+def _stretches(learned: Sequence[tuple[GenomeStore, WindowSet]]) -> Iterator[NDArray[np.uint8]]:
+    for store, windows in learned:
+        for stretch in windows.covered():
+            yield store.ids(stretch.chrom, stretch.start, stretch.end)

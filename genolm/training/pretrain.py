@@ -5,9 +5,9 @@ cut into windows, the run folder is opened (or recognised), the loop runs, the h
 judged beside the count models, and the model is published.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
-from genolm.data.genome_store import GenomeStore, open_store
 from genolm.data.language import LanguageDataset
-from genolm.data.masking import IGNORED, Masking
-from genolm.data.windows import WindowSet
+from genolm.data.masking import IGNORED
 from genolm.training.board import require_tensorboard
-from genolm.training.check import cut_genome
-from genolm.training.checkpoints import read_json, write_json
-from genolm.training.held_out import HeldOut, count_baselines, language_figures, read_part
+from genolm.training.genomes import (
+    Genomes,
+    describe_genomes,
+    digests,
+    open_genomes,
+    overlap_lines,
+    training_examples,
+)
+from genolm.training.judge_genomes import GenomeJudge, read_parts
 from genolm.training.loop import Ended, Loop, run_loop
 from genolm.training.machine import (
     choose_device,
@@ -37,10 +41,12 @@ from genolm.training.model_source import language_model
 from genolm.training.optimizer import PRETRAINING
 from genolm.training.publish import publish, say_table
 from genolm.training.ranks import Ranks, join_ranks
-from genolm.training.recipe_pretrain import PretrainRecipe, PretrainTrainSection
+from genolm.training.recipe_pretrain import PretrainRecipe
 from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import Pace
 from genolm.training.watch import count_steps
+
+JUDGED = ("valid", "test")
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,7 @@ class Pretraining:
     Attributes:
         recipe: With nothing left open.
         run: Its folder.
-        store: The genome.
-        splits: Windows of train, valid and test.
+        genomes: The genomes, cut into the windows of train, valid and test.
         model: To be trained.
         tokenizer: Published beside it.
         device: To train on.
@@ -60,8 +65,7 @@ class Pretraining:
 
     recipe: PretrainRecipe
     run: RunFolder
-    store: GenomeStore
-    splits: dict[str, WindowSet]
+    genomes: Genomes
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizer
     device: torch.device
@@ -88,7 +92,7 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
     """
     with _prepare(recipe, device) as session:
         recipe, run = session.recipe, session.run
-        facts = describe(session.device) | {"data": {"fasta": session.store.digest}}
+        facts = describe(session.device) | {"data": digests(session.genomes, recipe.data)}
         ranks = session.ranks
         with run.hold() if ranks.leads else nullcontext():
             if ranks.leads:
@@ -117,12 +121,11 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     run = RunFolder(complete.output)
     with (
         join_ranks(place, recipe.train.rank_timeout, run.checkpoints) as ranks,
-        open_store(recipe.data.fasta) as store,
+        open_genomes(complete.data) as genomes,
         kernel_backend(recipe.train.backend),
     ):
         ranks.split(recipe.train.batch_size)
-        splits = cut_genome(store, complete.data)
-        yield Pretraining(complete, run, store, splits, model, tokenizer, place, ranks)
+        yield Pretraining(complete, run, genomes, model, tokenizer, place, ranks)
 
 
 def _complete(
@@ -151,25 +154,28 @@ def _complete(
 
 
 def _say_what_is_trained(session: Pretraining) -> None:
-    recipe, splits = session.recipe, session.splits
-    windows = ", ".join(f"{len(part):,} {name}" for name, part in splits.items())
+    recipe, genomes = session.recipe, session.genomes
     console.say(
         f"pretraining {session.model.num_parameters():,} parameters ({recipe.objective}, "
         f"{recipe.train.precision} linear layers, {session.device.type}) on windows of "
-        f"{recipe.data.length:,} bases: {windows}"
+        f"{recipe.data.length:,} bases: {'; '.join(describe_genomes(genomes))}"
     )
+    for line in overlap_lines(genomes):
+        console.warn(f"{line}: figures of held-out parts are not all of unseen DNA")
     for stage in recipe.train.length_stages:
         console.say(f"before that, {stage.steps:,} steps on pieces of {stage.length:,} bases")
-    if recipe.data.soft_mask_weight < 1 and not session.store.counts.soft_masked:
+    if recipe.data.soft_mask_weight < 1 and not any(
+        genome.store.counts.soft_masked for genome in genomes
+    ):
         console.warn("data.soft_mask_weight: the FASTA has no base in lower case to weigh")
 
 
 def _train(session: Pretraining) -> Ended:
     recipe, train = session.recipe, session.recipe.train
-    look = read_part(
-        session.store, session.splits["valid"].spread(train.eval_windows), recipe.objective
-    )
-    rows = _count(session, "look", look) if session.ranks.leads else {}
+    judge = _judge(session)
+    of_each = -(-train.eval_windows // len(session.genomes))
+    look = read_parts(session.genomes, recipe, "valid", of_each)
+    rows = judge.count("look", look) if session.ranks.leads else {}
     session.ranks.wait(patiently=True)
     loop = Loop(
         run=session.run,
@@ -193,30 +199,16 @@ def _train(session: Pretraining) -> Ended:
         flops_of_step=count_steps(session.model.config, recipe, session.ranks),
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
     )
-    figures = partial(
-        language_figures,
+    return run_loop(loop, training_examples(recipe, session.genomes), partial(judge.look, look))
+
+
+def _judge(session: Pretraining) -> GenomeJudge:
+    return GenomeJudge(
         session.model,
-        look,
-        batch_size=train.batch_size,
-        device=session.device,
-    )
-    return run_loop(loop, _examples(session), figures)
-
-
-def _examples(session: Pretraining) -> LanguageDataset:
-    recipe, train = session.recipe, session.recipe.train
-    masking = Masking(**recipe.masking.model_dump()) if recipe.objective == "masked_lm" else None
-    return LanguageDataset(
-        session.store,
-        session.splits["train"],
-        recipe.objective,
-        seed=train.seed,
-        rc_augment=bool(recipe.data.rc_augment),
-        masking=masking,
-        samples=train.steps * train.batch_size * train.accumulate,
-        jitter=recipe.data.jitter or 0,
-        soft_mask_weight=recipe.data.soft_mask_weight,
-        stages=list(_stages(train)),
+        session.genomes,
+        session.run.path,
+        session.recipe.train.batch_size,
+        session.device,
     )
 
 
@@ -233,39 +225,15 @@ def count_targets(batch: dict[str, torch.Tensor], *, causal: bool) -> torch.Tens
     return (counted if weights is None else counted * weights[:, first:]).sum()
 
 
-def _stages(train: PretrainTrainSection) -> Iterator[tuple[int, int]]:
-    """Yield the first sample after each stage, and the stage's length."""
-    steps = 0
-    for stage in train.length_stages:
-        steps += stage.steps
-        yield steps * train.batch_size * train.accumulate, stage.length
-
-
-def _count(session: Pretraining, name: str, part: HeldOut) -> dict[str, float]:
-    """Return the baselines of a part, counted once in the life of the run."""
-    file = session.run.path / "baselines.json"
-    known = read_json(file) if file.is_file() else {}
-    if name not in known:
-        known[name] = count_baselines(session.store, session.splits["train"], part)
-        write_json(file, known)
-    rows: dict[str, float] = known[name]
-    return rows
-
-
 def _finish(session: Pretraining, ended: Ended) -> None:
     """Judge the model on the held-out parts, publish it and say how it did."""
     recipe, train = session.recipe, session.recipe.train
     console.say("judging the model on the held-out parts")
-    figures: dict[str, dict[str, Any]] = {}
-    for name in ("valid", "test"):
-        windows = session.splits[name]
-        part = read_part(
-            session.store, windows.spread(train.test_windows or len(windows)), recipe.objective
-        )
-        judged = language_figures(
-            session.model, part, batch_size=train.batch_size, device=session.device
-        )
-        figures[name] = judged | {"markov": _count(session, name, part)}
+    judge = _judge(session)
+    figures: dict[str, Any] = {
+        split: judge.judge(split, read_parts(session.genomes, recipe, split, train.test_windows))
+        for split in JUDGED
+    }
     metrics = figures | {
         "markov": figures["test"]["markov"],
         "objective": recipe.objective,
@@ -274,13 +242,24 @@ def _finish(session: Pretraining, ended: Ended) -> None:
         "tokens": ended.step * train.batch_size * train.accumulate * recipe.data.length,
         "seconds": round(ended.seconds, 3),
     }
+    if found := [asdict(overlap) for genome in session.genomes for overlap in genome.overlaps]:
+        metrics["overlaps"] = found
     session.model.config.objective = recipe.objective
     session.model.config.training_length = recipe.data.length
     publish(session.run, session.model, session.tokenizer, metrics)
-    table = {"model": [figures[name]["bits_per_base"] for name in ("valid", "test")]}
-    for row in figures["test"]["markov"]:
-        table[row] = [figures[name]["markov"][row] for name in ("valid", "test")]
-    say_table("bits per base", ("valid", "test"), table)
+    say_figures("bits per base", figures)
+    for name in figures["test"].get("genomes", ()):
+        say_figures(
+            f"bits per base, {name}", {split: figures[split]["genomes"][name] for split in JUDGED}
+        )
     console.say(
         f"{ended.step:,} steps in {console.format_seconds(ended.seconds)}; {session.run.model}"
     )
+
+
+def say_figures(title: str, figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the bits per base of a model and of counting on each part as a table."""
+    table = {"model": [figures[split]["bits_per_base"] for split in JUDGED]}
+    for row in figures["test"]["markov"]:
+        table[row] = [figures[split]["markov"][row] for split in JUDGED]
+    say_table(title, JUDGED, table)

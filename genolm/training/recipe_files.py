@@ -73,6 +73,9 @@ def load_pretrain_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Pre
     source = find_recipe(path, "pretrain")
     recipe = _parse(PretrainRecipe, source, overrides)
     _require_files(source, recipe, ("model.path", "data.fasta", "data.bed"))
+    for number, genome in enumerate(recipe.data.genomes):
+        for key in ("fasta", "bed"):
+            _require_file(source, f"data.genomes.{number}.{key}", getattr(genome, key))
     return recipe
 
 
@@ -223,6 +226,8 @@ def _explain(kind: type[BaseModel], detail: ErrorDetails) -> str:
         return _unknown_key(kind, detail["loc"])
     if detail["type"] == "missing":
         return f"{dotted} is required and is not there"
+    if detail["type"] == "missing_key":
+        return f"{dotted}.{detail['ctx']['key']} is required and is not there"
     if detail["type"] == "value_error":
         return f"{dotted}: {detail['ctx']['error']}".removeprefix(": ")
     reason = REASONS.get(detail["type"], detail["msg"].replace("Input should", "must"))
@@ -232,12 +237,13 @@ def _explain(kind: type[BaseModel], detail: ErrorDetails) -> str:
 def _unknown_key(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Name the unknown key and the nearest known one, in its own section first."""
     dotted = ".".join(str(part) for part in location)
+    named = ".".join(part for part in location if isinstance(part, str))  # no numbers of items
     known = sorted(key for key, _ in list_keys(kind))
-    section = dotted.rpartition(".")[0]
+    section = named.rpartition(".")[0]
     here = [key for key in known if key.rpartition(".")[0] == section]
     last_part = {key.rpartition(".")[2]: key for key in reversed(known)}
-    word = dotted.rpartition(".")[2]
-    near = difflib.get_close_matches(dotted, here, n=1) or [
+    word = named.rpartition(".")[2]
+    near = difflib.get_close_matches(named, here, n=1) or [
         last_part[name] for name in difflib.get_close_matches(word, last_part, n=1)
     ]
     choices = ", ".join(key.rpartition(".")[2] for key in here)
@@ -251,5 +257,9 @@ def _require_files(source: Path, recipe: BaseModel, dotted_keys: Sequence[str]) 
         path = getattr(getattr(recipe, section), key)
         if dotted == "model.path" and str(path) in bundled_models():
             continue
-        if path is not None and not os.path.lexists(path):
-            raise UsageError(f"{source}: {dotted}: there is no file or folder {path}")
+        _require_file(source, dotted, path)
+
+
+def _require_file(source: Path, dotted: str, path: Path | None) -> None:
+    if path is not None and not os.path.lexists(path):
+        raise UsageError(f"{source}: {dotted}: there is no file or folder {path}")

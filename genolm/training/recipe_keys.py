@@ -17,7 +17,7 @@ def list_keys(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fi
     """Yield each dotted key with its field, sections before what is in them."""
     for name, field in kind.model_fields.items():
         yield f"{prefix}{name}", field
-        if (section := section_of(field)) is not None:
+        if (section := section_of(field) or _item_of(field)) is not None:
             yield from list_keys(section, f"{prefix}{name}.")
 
 
@@ -27,6 +27,12 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     found = (one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel))
     return next(found, None)
+
+
+def _item_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the section that each item of a key's list is; None for other keys."""
+    items = [one for one in get_args(field.annotation) if isinstance(one, type)]
+    return next((one for one in items if issubclass(one, BaseModel)), None)
 
 
 def describe_keys(kind: str) -> Iterator[tuple[str, str, str]]:
@@ -46,4 +52,4 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default()
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return "[]" if value == () else str(value)

@@ -6,56 +6,16 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from genolm.training.recipe import ModelSection, TrainSection
+from genolm.training.recipe_data import GenomeSection
 from genolm.training.recipe_masking import MaskingSection
 from genolm.training.recipe_types import (
     Count,
-    Fraction,
-    Names,
     Positive,
     Section,
     Whole,
 )
 
 Objective = Literal["masked_lm", "causal_lm"]
-
-
-class GenomeSection(Section):
-    """Which bases are trained on and which are held out."""
-
-    fasta: Path = Field(description="the genome: FASTA, plain or bgzip")
-    length: Count = Field(default=1024, description="bases in a window")
-    stride: Count | None = Field(
-        default=None, description="bases between train windows; null = length"
-    )
-    train: Names | None = Field(
-        default=None, description="contigs; null = all that are not held out"
-    )
-    valid: Names | None = Field(
-        default=None, description="contigs; null = 10 % of each train contig, before those of test"
-    )
-    test: Names | None = Field(
-        default=None, description="contigs; null = the last 10 % of each train one"
-    )
-    bed: Path | None = Field(
-        default=None,
-        description="regions to stay in; a 4th column of train/valid/test sets the split",
-    )
-    max_n_fraction: Fraction = Field(
-        default=0.1, description="windows with more N than this are left out"
-    )
-    jitter: Whole | None = Field(
-        default=None, description="bases a train window is moved by at most; null = half of length"
-    )
-    rc_augment: bool | None = Field(
-        default=None, description="train on random strands; null = unless the model is equivariant"
-    )
-    soft_mask_weight: Fraction = Field(
-        default=1.0,
-        description="weight in the training loss of bases in lower case (repeats); 0 = not learned",
-    )
-    workers: Whole = Field(
-        default=0, description="processes that prepare batches; 0 = the main one"
-    )
 
 
 class LengthStage(Section):

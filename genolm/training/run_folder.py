@@ -11,6 +11,7 @@ What makes a checkpoint count is said in :mod:`genolm.training.checkpoints`.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from genolm.atomic import temporary_name, write_text
 from genolm.errors import UsageError
@@ -49,6 +51,8 @@ FREE_KEYS = frozenset(
 )
 """Keys that may change between two starts of one run: they do not change what it computes, or, as
 those of the guard, say how to get past a step that stopped it."""
+
+_FASTA_OF_ONE = re.compile(r"data\.genomes\.\d+\.fasta")
 
 RECORD = "run.json"
 """Written first and removed last: a folder without it is not ours to change."""
@@ -210,23 +214,35 @@ class RunFolder:
                 stray.unlink()
 
     def _require_same(self, recipe: AnyRecipe, facts: Mapping[str, Any]) -> None:
-        recorded = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-        before, now = _flatten(recorded), _flatten(recipe.model_dump(mode="json"))
+        before, now = _flatten(self._recorded(recipe)), _flatten(recipe.model_dump(mode="json"))
         differing = sorted(
             key
-            for key in (before.keys() | now.keys()) - FREE_KEYS
-            if before.get(key) != now.get(key)
+            for key in before.keys() | now.keys()
+            if not _is_free(key) and before.get(key) != now.get(key)
         )
         if differing:
             raise UsageError(
                 f"{self.path} holds a run of another recipe, different in {', '.join(differing)}: "
                 "give another output, or --restart to begin anew"
             )
-        if read_json(self.record).get("data") != facts["data"]:
+        known, found = read_json(self.record).get("data") or {}, facts["data"]
+        if known != found:
+            changed = [key for key in {**found, **known} if known.get(key) != found.get(key)]
             raise UsageError(
-                f"{self.path}: the data has changed since this run began: "
+                f"{self.path}: the data has changed since this run began ({', '.join(changed)}): "
                 "give another output, or --restart to begin anew"
             )
+
+    def _recorded(self, recipe: AnyRecipe) -> dict[str, Any]:
+        """Return the values that the run began with.
+
+        A key that its genolm did not know has the value by default, which is what it then did.
+        """
+        values: dict[str, Any] = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        try:
+            return type(recipe).model_validate(values).model_dump(mode="json")
+        except ValidationError:  # a key that this genolm does not know: told as a difference
+            return values
 
     def latest_checkpoint(self) -> Path | None:
         """Return the newest whole checkpoint; see :func:`checkpoints.latest_checkpoint`."""
@@ -283,9 +299,16 @@ def _recipe_text(recipe: AnyRecipe, facts: Mapping[str, Any]) -> str:
     return f"# {versions}\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
+def _is_free(key: str) -> bool:
+    genome = _FASTA_OF_ONE.fullmatch(key)
+    return key in FREE_KEYS or genome is not None
+
+
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            value = {str(number): one for number, one in enumerate(value)}
         if isinstance(value, Mapping) and value:
             flat.update(_flatten(value, f"{prefix}{key}."))
         else:

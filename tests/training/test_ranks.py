@@ -19,9 +19,13 @@ MODELS = {
     "masked_lm": {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True},
     "causal_lm": {"family": "hyenadna", "d_model": 8, "n_layer": 1},
 }
+GENOMES = [
+    {"name": "a", "weight": 2, "train": ["I"], "valid": ["II"], "test": ["III"]},
+    {"name": "b", "weight": 1, "train": ["III"], "valid": ["II"], "test": ["I"]},
+]
 
 
-def recipe(genome, tmp_path, name, objective, steps):
+def recipe(genome, tmp_path, name, objective, steps, *, several=False):
     values = {
         "model": MODELS[objective],
         "data": {
@@ -47,6 +51,9 @@ def recipe(genome, tmp_path, name, objective, steps):
         },
         "output": str(tmp_path / name),
     }
+    if several:
+        listed = [{"fasta": str(genome)} | one for one in GENOMES]
+        values["data"] = {"genomes": listed, "length": 64, "soft_mask_weight": 0.5}
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path, tmp_path / name
@@ -83,12 +90,20 @@ def assert_alike(one, other):
 
 
 @pytest.mark.parametrize(
-    "objective",
-    ["masked_lm", pytest.param("causal_lm", marks=pytest.mark.slow)],  # starts torch five times
+    ("objective", "several"),
+    [
+        ("masked_lm", False),
+        # Each of these starts torch five times more.
+        pytest.param("causal_lm", False, marks=pytest.mark.slow),
+        pytest.param("causal_lm", True, marks=pytest.mark.slow),
+    ],
+    ids=["masked", "causal", "several genomes"],
 )
-def test_two_processes_have_the_losses_of_one_with_the_same_batch(genome, tmp_path, objective):
-    alone, one = recipe(genome, tmp_path, "alone", objective, 6)
-    together, two = recipe(genome, tmp_path, "together", objective, 6)
+def test_two_processes_have_the_losses_of_one_with_the_same_batch(
+    genome, tmp_path, objective, several
+):
+    alone, one = recipe(genome, tmp_path, "alone", objective, 6, several=several)
+    together, two = recipe(genome, tmp_path, "together", objective, 6, several=several)
     done = run(alone, 1)
     assert done.returncode == 0, done.stderr
     # Nor does it matter what is computed again in the backward pass.
