@@ -15,7 +15,7 @@ def test_list_names_every_shipped_recipe(capsys):
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("pretrain", ["data.fasta", "required", "the"]),
+        ("pretrain", ["data.genomes.fasta", "required", "the"]),
         ("pretrain", ["train.steps", "1000", "steps"]),
         ("finetune", ["train.patience", "3", "epochs"]),
         ("finetune", ["data.valid", "null", "likewise;"]),
