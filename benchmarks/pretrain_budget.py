@@ -26,9 +26,8 @@ from mambapy.mamba import Mamba, MambaConfig  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genolm.data.genome_store import open_store
 from genolm.data.language import LanguageDataset
-from genolm.training.check import cut_genome
+from genolm.training.genomes import open_genomes
 from genolm.training.held_out import count_baselines, language_figures, read_part
 from genolm.training.optimizer import PRETRAINING, learning_rate, make_optimizer
 from genolm.training.recipe_files import load_pretrain_recipe
@@ -150,8 +149,8 @@ def train_peer(name: str, changes: list[str], minutes: float) -> Result:
     recipe = load_pretrain_recipe(name, changes)
     data = {"stride": recipe.data.length, "jitter": recipe.data.length // 2, "rc_augment": True}
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=data)})
-    with open_store(recipe.data.fasta) as store:
-        splits = cut_genome(store, recipe.data)
+    with open_genomes(recipe.data) as (genome,):
+        store, splits = genome.store, genome.splits
 
         def run(steps: int, limit: float) -> tuple[Peer, int, float]:
             filled = PRETRAINING["caduceus"].complete(recipe.train, recipe.train.learning_rate)

@@ -127,19 +127,29 @@ def _to_device(values: NDArray[Any], device: torch.device) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64)).to(device)
 
 
-def count_baselines(
-    learned: Sequence[tuple[GenomeStore, WindowSet]], parts: Sequence[HeldOut]
-) -> dict[str, float]:
-    """Return the bits per base of count models on the targets of some parts, taken together.
+def count_baselines(store: GenomeStore, train: WindowSet, part: HeldOut) -> dict[str, float]:
+    """Return the bits per base of count models on the targets of a part.
 
     Args:
-        learned: Genomes and the windows of them that the model learns from; the bases they cover
-            are counted, both strands.
-        parts: To be judged on, with one kind of targets.
+        store: The genome.
+        train: Windows that the model learns from; the bases they cover are counted, both strands.
+        part: To be judged on.
 
     Returns:
         ``order_0 ... order_7`` (Markov) for causal targets, ``two_sided_2 ... two_sided_4`` for
         masked ones.
+    """
+    return count_together([(store, train)], [part])
+
+
+def count_together(
+    learned: Sequence[tuple[GenomeStore, WindowSet]], parts: Sequence[HeldOut]
+) -> dict[str, float]:
+    """Return the same of several genomes: all train parts counted, all targets of one kind judged.
+
+    Args:
+        learned: Genomes and the windows of them that the model learns from.
+        parts: To be judged on.
     """
     score = two_sided_bits if parts[0].masked else markov_bits
     ids = [row for part in parts for row in part.ids]

@@ -19,7 +19,7 @@ from genolm.training.genomes import Genomes
 from genolm.training.held_out import (
     Figures,
     HeldOut,
-    count_baselines,
+    count_together,
     language_figures,
     read_part,
 )
@@ -103,7 +103,7 @@ class GenomeJudge:
                 for genome in self.genomes
                 if genome.name in parts
             ]
-            known[label] = count_baselines(learned, list(parts.values()))
+            known[label] = count_together(learned, list(parts.values()))
             write_json(file, known)
         rows: dict[str, float] = known[label]
         return rows

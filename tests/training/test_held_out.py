@@ -87,7 +87,7 @@ def test_the_loss_is_the_one_that_is_trained(part, model, objective):
 )
 def test_counting_finds_what_there_is_to_learn(part, store, objective, names):
     rows = count_baselines(
-        [(store, make_windows(store.contigs, 50, chroms=["I", "II"]))], [part(objective)]
+        store, make_windows(store.contigs, 50, chroms=["I", "II"]), part(objective)
     )
     assert list(rows) == names
     assert all(0 < bits < 2.01 for bits in rows.values())
@@ -102,4 +102,4 @@ def test_counting_is_judged_on_the_targets_alone(part, store):
     few = held.labels.copy()
     few[:, :40] = -100
     narrowed = HeldOut(held.inputs, few, masked=False)
-    assert count_baselines([(store, rows)], [narrowed]) != count_baselines([(store, rows)], [held])
+    assert count_baselines(store, rows, narrowed) != count_baselines(store, rows, held)
