@@ -37,7 +37,7 @@ OURS = sorted(name for name in SHIPPED if name.partition("/")[0] not in ("smoke"
 
 
 def is_pretraining(name):
-    return "fasta" in yaml.safe_load(SHIPPED[name].read_text())["data"]
+    return "objective" in yaml.safe_load(SHIPPED[name].read_text())
 
 
 @pytest.fixture
@@ -49,10 +49,31 @@ def toy(tmp_path, monkeypatch):
         recipe = yaml.safe_load(text.read_text())
         if "path" in recipe["model"]:
             (tmp_path / recipe["model"]["path"]).mkdir(parents=True, exist_ok=True)
+        if recipe.get("task") == "variant_effect":
+            write_variants(tmp_path, recipe["data"], rng)
+            continue
         for key in ("fasta", "bed", "train", "test"):
             if isinstance(path := recipe["data"].get(key), str):
                 write_toy(tmp_path / path, rng)
     return tmp_path
+
+
+def write_variants(folder, data, rng):
+    """Three contigs, and a substitution every 20 bases with an effect."""
+    contigs = {name: "".join(rng.choice(list("ACGT"), 400)) for name in "abc"}
+    rows = [
+        (name, pos, text[pos - 1], "ACGT"["CGTA".index(text[pos - 1])], pos % 7)
+        for name, text in contigs.items()
+        for pos in range(20, 400, 20)
+    ]
+    for key in ("fasta", "train"):
+        (folder / data[key]).parent.mkdir(parents=True, exist_ok=True)
+    (folder / data["fasta"]).write_text(
+        "".join(f">{name}\n{text}\n" for name, text in contigs.items())
+    )
+    with (folder / data["train"]).open("w", newline="") as opened:
+        columns = (data.get("chrom", "chrom"), "pos", "ref", "alt", data["label"])
+        csv.writer(opened, delimiter="\t").writerows([columns, *rows])
 
 
 def write_toy(file, rng):

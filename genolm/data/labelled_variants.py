@@ -42,6 +42,7 @@ class LabelledVariants:
         groups: Variants of one group are kept together when a part is held out; empty without.
         places: ``file:line`` of each.
         skipped: How many alleles of the file were left out, by reason.
+        strata: What each is judged among; empty without.
         label_names: None here: labels stand in one column.
     """
 
@@ -52,6 +53,7 @@ class LabelledVariants:
     groups: list[str]
     places: list[str]
     skipped: Counter[str] = field(default_factory=Counter)
+    strata: list[str] = field(default_factory=list)
     label_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -70,6 +72,7 @@ class LabelledVariants:
             variants=[self.variants[i] for i in chosen],
             labels=[self.labels[i] for i in chosen],
             groups=[self.groups[i] for i in chosen] if self.groups else [],
+            strata=[self.strata[i] for i in chosen] if self.strata else [],
             places=[self.places[i] for i in chosen],
         )
 
@@ -104,6 +107,7 @@ def read_labelled_variants(
     reference: str,
     label: str,
     group: str | None = None,
+    stratum: str | None = None,
     chrom: str | None = None,
 ) -> LabelledVariants:
     """Read variants and their labels.
@@ -116,6 +120,7 @@ def read_labelled_variants(
             with commas between them, or one for all. Alleles without one (nothing, ``.`` or
             ``NA``) are left out.
         group: INFO key or column; ``chrom`` is the contig, whatever the file. None for no groups.
+        stratum: INFO key or column with what a variant is judged among; None for none.
         chrom: Column with the contig, where a table calls it by no usual name.
 
     Raises:
@@ -123,7 +128,7 @@ def read_labelled_variants(
         InputError: It is no such file, has no such key or column, or is of another genome.
     """
     with open_source(str(path), chrom=chrom) as source:
-        reader = _Reader(source, genome, reference, label, group)
+        reader = _Reader(source, genome, reference, label, group, stratum)
         for record in source.records:
             reader.add(record)
         return reader.finish()
@@ -137,6 +142,7 @@ class _Reader:
         reference: str,
         label: str,
         group: str | None,
+        stratum: str | None,
     ) -> None:
         self._source = source
         self._label = label
@@ -144,6 +150,7 @@ class _Reader:
         self._resolver = ContigResolver(genome.contigs, source.contig_lengths)
         self._says = self._saying(label)
         self._group = None if group is None else self._saying(group)
+        self._stratum = None if stratum is None else self._saying(stratum)
         if group == CONTIG:
             self._group = lambda record: self._resolver.resolve(record.chrom)
         self._sites = SiteReader(genome, self._resolver, _ANY_SIZE)
@@ -192,6 +199,8 @@ class _Reader:
             if group is None or group.strip() in MISSING:
                 raise InputError(f"{place}: the variant has no group (data.group)")
             found.groups.append(group.strip())
+        if self._stratum is not None:
+            found.strata.append((self._stratum(record) or ".").strip())
         found.edits.append(edit)
         found.variants.append(Variant(record.chrom, record.start, record.ref, alt))
         found.labels.append(label)

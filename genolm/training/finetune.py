@@ -92,6 +92,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         "baselines": baselines,
         "classes": list(session.space.names),
         **parts.facts(),
+        **parts.strata_figures({"model": logits, **scores}, task),
         "task": recipe.task,
         "parameters": sum(parameter.numel() for parameter in session.model.parameters()),
         "best_epoch": round(step / session.steps_per_epoch, 4),

@@ -1,7 +1,7 @@
 """The train, validation and test parts of a labelled set, and their examples in order."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,12 @@ class LabelledParts:
         kmers = kmer_scores(*sets, task=task, seed=seed)
         name = "kmer_ridge" if task == "regression" else "kmer_logistic"
         return {name: kmers, "length_only": length_scores(*sets, task=task)}
+
+    def strata_figures(
+        self, scores: Mapping[str, NDArray[np.float64]], task: Label
+    ) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+        """Return nothing: sequences have no strata."""
+        return {}
 
     def constant_figures(self, task: Label) -> dict[str, dict[str, float | None]]:
         """Return the accuracy of the majority; nothing for a regression."""

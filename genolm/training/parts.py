@@ -1,6 +1,6 @@
 """What fine-tuning asks of a labelled set, whether its rows are sequences or variants."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,6 +103,16 @@ class Parts(Protocol):
 
     def baseline_scores(self, task: Task, seed: int) -> dict[str, NDArray[np.float64]]:
         """Return by name what baselines say of the test rows, as logits or values."""
+
+    def strata_figures(
+        self, scores: Mapping[str, NDArray[np.float64]], task: Task
+    ) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+        """Return what metrics.json says of parts of the test part; nothing where there are none.
+
+        Args:
+            scores: By name, logits or values of the test rows (rows, labels).
+            task: What the labels are.
+        """
 
     def constant_figures(self, task: Task) -> dict[str, dict[str, float | None]]:
         """Return by name the test figures of what says the same of every row."""

@@ -33,6 +33,15 @@ class VariantKeys(Section):
         description="of variants: INFO key or column whose values are held out whole, such as the "
         "element or gene; chrom = the contig; null = variants are held out one by one",
     )
+    stratum: Name | None = Field(
+        default=None,
+        description="of variants: INFO key or column; the test figures are also given for each of "
+        "its values, and their mean",
+    )
+    stratum_edges: tuple[float, ...] | None = Field(
+        default=None,
+        description="of variants: a stratum is a range of numbers between these, such as distances",
+    )
     valid_groups: Names | None = Field(
         default=None, description="of variants: groups of train that are held out; null = by seed"
     )
@@ -69,6 +78,8 @@ def check_variants(task: str, data: VariantKeys, label: object, length: int | No
         raise ValueError("data.length: is for sequences; of variants it is data.window")
     if not isinstance(label, str):
         raise ValueError("data.label: one INFO key or column, not several")
+    if data.stratum_edges is not None and data.stratum is None:
+        raise ValueError("data.stratum_edges: say what is divided there with data.stratum")
     named = [name for name in ("valid_groups", "test_groups") if getattr(data, name) is not None]
     if named and data.group is None:
         raise ValueError(f"data.{named[0]}: say which groups these are with data.group")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from genolm.data.edit_windows import GenomeWindows
 from genolm.data.holdout import split_groups, split_holdout
-from genolm.data.labelled_variants import LabelledVariants, read_labelled_variants
+from genolm.data.labelled_variants import CONTIG, LabelledVariants, read_labelled_variants
 from genolm.data.labels import LabelSpace
 from genolm.data.labels import Task as Label
 from genolm.errors import UsageError
+from genolm.genome.aliases import ContigResolver
 from genolm.genome.fasta import Fasta
 from genolm.training.recipe_finetune import LabelledSection
 from genolm.training.variant_parts import VariantPart, VariantParts
@@ -61,14 +62,16 @@ class VariantFiles:
             train, valid = (
                 VariantPart(whole.take(at), learned.targets[at], self.genome) for at in (stay, out)
             )
-        return VariantParts(space, train, valid, part(test), learned, window, skipped)
+        edges = self.data.stratum_edges
+        return VariantParts(space, train, valid, part(test), learned, window, skipped, edges)
 
     def _hold_out(
         self, whole: LabelledVariants, task: Label, seed: int
     ) -> tuple[list[int], list[int]]:
         data = self.data
         if data.valid_groups is not None:
-            stay, out = divide(whole, data.valid_groups, "valid_groups")
+            contigs = data.group == CONTIG
+            stay, out = divide(whole, data.valid_groups, "valid_groups", contigs=contigs)
         elif data.group is not None:
             try:
                 stay, out = split_groups(whole.groups, data.valid_fraction, seed)
@@ -104,7 +107,7 @@ def read_variant_files(data: LabelledSection) -> VariantFiles:
         return VariantFiles(data, genome, train, valid, _read(data, data.test, genome))
     if data.test_groups is None:
         raise UsageError("data.test is required, or data.group and data.test_groups")
-    stay, out = divide(train, data.test_groups, "test_groups")
+    stay, out = divide(train, data.test_groups, "test_groups", contigs=data.group == CONTIG)
     return VariantFiles(data, genome, train.take(stay), valid, train.take(out))
 
 
@@ -116,17 +119,29 @@ def _read(data: LabelledSection, path: Path, genome: GenomeWindows) -> LabelledV
         reference=str(data.fasta),
         label=data.label,
         group=data.group,
+        stratum=data.stratum,
         chrom=data.chrom,
     )
 
 
-def divide(rows: LabelledVariants, names: Sequence[str], key: str) -> tuple[list[int], list[int]]:
+def divide(
+    rows: LabelledVariants, names: Sequence[str], key: str, *, contigs: bool = False
+) -> tuple[list[int], list[int]]:
     """Return the variants outside some groups, and those inside.
+
+    Args:
+        rows: Variants with groups.
+        names: Of groups.
+        key: Of the recipe, for messages.
+        contigs: Whether groups are contigs, which have aliases.
 
     Raises:
         UsageError: There is no such group, or nothing is left outside.
     """
     known = sorted(set(rows.groups))
+    if contigs:
+        resolver = ContigResolver(dict.fromkeys(known, 0))
+        names = [resolver.resolve(name) or name for name in names]
     for name in names:
         if name not in known:
             listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")

@@ -15,9 +15,11 @@ from genolm.data.labelled_variants import (
 )
 from genolm.data.labels import LabelSpace
 from genolm.data.labels import Task as Label
+from genolm.data.strata import name_strata
 from genolm.data.variant_dataset import VariantDataset
 from genolm.data.variant_texts import category, count_near, local_texts
 from genolm.metrics.baselines import majority_rate
+from genolm.metrics.strata import stratified_metrics
 from genolm.metrics.variant_baselines import (
     category_scores,
     kmer_difference_scores,
@@ -81,6 +83,7 @@ class VariantParts:
         learned: Train, with what was held out of it: what a baseline may learn from.
         window: Bases of a window.
         skipped: How many alleles of each file were left out, by reason.
+        edges: Between ranges of a stratum that is a number.
         inputs: Sequences that the model reads for an example.
     """
 
@@ -91,6 +94,7 @@ class VariantParts:
     learned: VariantPart
     window: int
     skipped: Mapping[str, Mapping[str, int]]
+    edges: Sequence[float] | None = None
     inputs: int = 2
 
     def digests(self) -> dict[str, str]:
@@ -154,6 +158,19 @@ class VariantParts:
             features = [[feature(p.genome, edit) for edit in p.rows.edits] for p in (known, asked)]
             scored[name] = score(features[0], known.targets, features[1], asked.targets, task=task)
         return scored
+
+    def strata_figures(
+        self, scores: Mapping[str, NDArray[np.float64]], task: Label
+    ) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+        """Return by name the figures of every stratum, and their means, as ``test_strata``."""
+        strata = name_strata(self.test.rows.strata, self.edges, self.test.rows.places)
+        if not strata:
+            return {}
+        found = {
+            name: stratified_metrics(self.test.targets, said, strata, task=task)
+            for name, said in scores.items()
+        }
+        return {"test_strata": found}
 
     def constant_figures(self, task: Label) -> dict[str, dict[str, float | None]]:
         """Return the accuracy of the majority, or the figures of the mean."""

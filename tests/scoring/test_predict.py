@@ -107,3 +107,9 @@ def test_numbers_that_are_not_finite_are_an_error():
         model.score.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match="not finite"):
         values(model)
+
+
+def test_a_model_of_variants_is_sent_to_score():
+    model = build_model("caduceus", "variant_effect", {"d_model": 8, "n_layer": 1}, seed=1)
+    with pytest.raises(UsageError, match="about variants, not sequences: use `genolm score`"):
+        SequencePredictor(model)

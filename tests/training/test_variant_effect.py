@@ -188,6 +188,37 @@ def test_the_test_part_may_be_groups_of_train(variant_effect):
     assert not {"I3", "I4", "I5"} & set(parts.train.rows.groups)
 
 
+def test_groups_that_are_contigs_have_aliases(variant_effect, tmp_path):
+    with (tmp_path / "I.vcf").open("a") as file:
+        file.write((tmp_path / "II.vcf").read_text().partition("INFO\n")[2])
+    recipe = variant_effect(data={"group": "chrom", "test": None, "test_groups": "chrII"})
+    # One contig is left, and what chooses the epoch must come from another one.
+    with pytest.raises(UsageError, match=r"1 group\(s\) cannot be divided"):
+        prepare_parts(recipe)
+    recipe = variant_effect(
+        data={"group": "chrom", "test": None, "test_groups": "chrII", "valid": tmp_path / "II.vcf"}
+    )
+    parts = prepare_parts(recipe)[0]
+    assert set(parts.test.rows.groups) == {"II"}
+    assert set(parts.train.rows.groups) == {"I"}
+
+
+def test_strata_of_the_test_part_have_figures_of_their_own(variant_effect):
+    recipe = variant_effect(
+        data={**REGRESSION, "stratum": "VALUE", "stratum_edges": [-0.5, 0.5]},
+        train_options={"epochs": 1},
+    )
+    finetune(recipe)
+    assert metrics(recipe)["test_strata"].keys() == {"model", "trinucleotide", "kmer_difference"}
+    found = metrics(recipe)["test_strata"]["model"]
+    assert found.keys() == {"<-0.5", "-0.5-0.5", ">=0.5", "mean"}
+    rows = [row for row in predictions(recipe) if float(row["label"]) < -0.5]
+    assert found["<-0.5"]["n"] == len(rows)
+    errors = [(float(row["label"]) - float(row["predicted"])) ** 2 for row in rows]
+    assert found["<-0.5"]["mse"] == pytest.approx(sum(errors) / len(rows), rel=1e-4)
+    assert found["mean"]["n"] == 3
+
+
 def test_neighbours_of_train_and_what_was_left_out_are_said(variant_effect, capsys, tmp_path):
     recipe = variant_effect(data={"test": tmp_path / "I.vcf", "window": 128})
     with (tmp_path / "I.vcf").open("a") as file:
