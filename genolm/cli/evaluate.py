@@ -13,8 +13,8 @@ def evaluate(
     suite: Annotated[
         str,
         typer.Argument(
-            help="genomic_benchmarks, nucleotide_transformer, gue, chromatin_profiles, species, or"
-            " folder: every labelled set in --data."
+            help="genomic_benchmarks, nucleotide_transformer, gue, chromatin_profiles, species,"
+            " variants (of the recipe), or folder: every labelled set in --data."
         ),
     ],
     overrides: Annotated[
@@ -71,8 +71,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="Some of majority, length, kmer, cnn; or none.",
-            show_default="all four",
+            help="Some of majority, length, trinucleotide, kmer, cnn; or none.",
+            show_default="all that fit the task",
         ),
     ] = None,
     max_minutes: Annotated[
@@ -105,7 +105,7 @@ def evaluate(
     from genolm.atomic import write_text
     from genolm.console import say
     from genolm.evaluation.evaluate import evaluate as run
-    from genolm.evaluation.plan import Request
+    from genolm.evaluation.request import Request
 
     request = Request(
         suite=suite,

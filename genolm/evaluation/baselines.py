@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -69,6 +69,16 @@ class Outcome:
     seconds: float
     epochs: int | None = None
 
+    def values(self) -> dict[str, Any]:
+        """Return all but the scores, for a result."""
+        return {
+            "test": self.test,
+            "valid": self.valid,
+            "parameters": self.parameters,
+            "seconds": round(self.seconds, 3),
+            "epochs": self.epochs,
+        }
+
 
 def run_baseline(name: str, contest: Contest) -> Outcome:
     """Return what a baseline reaches.
@@ -112,11 +122,11 @@ def _learned(contest: Contest, fit: Callable[..., Scores]) -> Outcome:
     began = time.monotonic()
     known, asked = contest.parts.learned, contest.parts.test
     scores = fit(known.rows.sequences, known.targets, asked.rows.sequences, asked.targets)
-    figures = judge(_as_columns(scores), asked.targets, contest.task)
+    figures = judge(as_columns(scores), asked.targets, contest.task)
     return Outcome(figures, scores, None, None, time.monotonic() - began)
 
 
-def _as_columns(scores: Scores) -> Scores:
+def as_columns(scores: Scores) -> Scores:
     """Return scores (rows, outputs), small enough for a loss in float64."""
     columns = scores[:, None] if scores.ndim == 1 else scores
     return np.maximum(columns, -LOG_ODDS_LIMIT) if scores.ndim > 1 else columns

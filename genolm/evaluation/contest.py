@@ -1,6 +1,5 @@
 """One run of a task: every baseline and model on the same rows, each to a result."""
 
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ import yaml
 from numpy.typing import NDArray
 
 from genolm.bundled import bundled_models
-from genolm.data.table import read_columns
 from genolm.evaluation.baselines import Contest, Outcome, run_baseline, varies
-from genolm.evaluation.plan import Plan, Run
+from genolm.evaluation.plan import Plan
 from genolm.evaluation.prepare import Prepared
+from genolm.evaluation.request import Run
 from genolm.evaluation.results import (
     ResultFile,
     Scores,
@@ -25,9 +24,10 @@ from genolm.evaluation.results import (
     averaged_figures,
     figures_of_rows,
     fingerprint_of,
+    read_scores,
 )
 from genolm.evaluation.settings import merge
-from genolm.evaluation.splits import RunTables, run_tables
+from genolm.evaluation.splits import run_tables
 from genolm.metrics.intervals import Bootstrap, compare
 from genolm.models.weights import find_weights, weights_digest
 from genolm.training.checkpoints import read_json
@@ -40,8 +40,6 @@ from genolm.training.run_folder import RunFolder
 
 COPIES_COUNT: Final = 0.01
 """Share of the test rows that must be copies of train rows for the rest to be judged too."""
-SMALLEST: Final = 1e-12
-"""Share below which a printed probability is taken for this one: its logarithm must be finite."""
 
 
 @dataclass
@@ -61,20 +59,33 @@ class TaskContest:
     device: torch.device
 
     @cached_property
-    def tables(self) -> RunTables:
-        """The tables of this run."""
-        return run_tables(self.prepared, self.plan, self.run)
+    def section(self) -> Values:
+        """What the ``data`` section of every recipe of this run says."""
+        return run_tables(self.prepared, self.plan, self.run).section()
 
     @cached_property
-    def parts(self) -> LabelledParts:
+    def labelled(self) -> LabelledParts:
         """The labelled set, split as every row of this run has it."""
-        section = LabelledSection.model_validate(self.tables.section())
+        section = LabelledSection.model_validate(self.section)
         return read_parts(section, self.prepared.planned.task.kind, self.run.seed)
 
     @property
     def targets(self) -> NDArray[Any]:
         """The test labels."""
-        return self.parts.test.targets
+        return self.labelled.test.targets
+
+    def outcome(self, row: str) -> Outcome:
+        """Return what a baseline reaches."""
+        planned, seed = self.prepared.planned, self.run.seed
+        kind, chooses = planned.task.kind, self._chooses()
+        return run_baseline(
+            row, Contest(self.labelled, kind, seed, chooses, planned.cnn, self.device)
+        )
+
+    def count_cut(self, data: Mapping[str, Any]) -> int:
+        """Count the test rows that a model of a finished recipe read in part only."""
+        length: int = data["length"]
+        return sum(len(one) > length for one in self.labelled.test.rows.sequences)
 
     def result(self, row: str, file: ResultFile) -> Values:
         """Return the result of a row, computing it where it is not there.
@@ -122,21 +133,10 @@ class TaskContest:
         }
 
     def _baseline(self, row: str) -> tuple[Values, Scores | None]:
-        planned = self.prepared.planned
         if (earlier := self._same_in_first_run(row)) is not None:
             return {"as_in": self.plan.runs[0].name, **earlier[0]}, earlier[1]
-        found = run_baseline(
-            row,
-            Contest(
-                self.parts,
-                planned.task.kind,
-                self.run.seed,
-                self._chooses(),
-                planned.cnn,
-                self.device,
-            ),
-        )
-        return _outcome_values(found), found.scores
+        found = self.outcome(row)
+        return found.values(), found.scores
 
     def _chooses(self) -> str:
         """The figure that chooses the epoch of the CNN."""
@@ -164,7 +164,7 @@ class TaskContest:
         values = merge(
             planned.recipes[row],
             {
-                "data": self.tables.section(),
+                "data": self.section,
                 "train": {"seed": self.run.seed},
                 "output": str(file.run_folder),
             },
@@ -177,10 +177,9 @@ class TaskContest:
         kept = ("test", "valid", "intervals", "parameters", "seconds", "epochs", "best_epoch")
         found = {name: metrics[name] for name in kept if name in metrics}
         resolved = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
-        length = resolved["data"]["length"]
-        found["cut"] = sum(len(one) > length for one in self.parts.test.rows.sequences)
+        found["cut"] = self.count_cut(resolved["data"])
         found["recipe"] = {key: resolved[key] for key in resolved if key != "output"}
-        return found, read_scores(run.path / "test_predictions.tsv", recipe.task)
+        return found, read_scores(run.path / "test_predictions.tsv", recipe.label_task)
 
     def _judged(self, scores: Scores | None) -> Values:
         """Return what else is said of scores: without copies, and as papers average."""
@@ -200,7 +199,7 @@ class TaskContest:
         """Return how far the model is above each baseline, with intervals over the test rows."""
         task = self.prepared.planned.task.kind
         rivals = {}
-        for row in self.plan.baselines:
+        for row in self.prepared.planned.baselines:
             known = ResultFile(self.prepared.place / row / f"{self.run.name}.json").read_scores()
             if known is not None:
                 rivals[row] = _shaped(known, scores)
@@ -215,41 +214,8 @@ def _shaped(known: Scores, scores: Scores) -> Scores:
     return known.reshape(scores.shape)
 
 
-def _outcome_values(found: Outcome) -> Values:
-    return {
-        "test": found.test,
-        "valid": found.valid,
-        "parameters": found.parameters,
-        "seconds": round(found.seconds, 3),
-        "epochs": found.epochs,
-    }
-
-
 def _digest_of_model(recipe: Mapping[str, Any]) -> str:
     path = recipe["model"].get("path")
     if path is None:
         return ""
     return weights_digest(find_weights(bundled_models().get(str(path), Path(path))))
-
-
-def read_scores(file: Path, task: str) -> Scores:
-    """Return the scores of the test rows from the predictions of a training.
-
-    Args:
-        file: ``test_predictions.tsv``.
-        task: What the labels are.
-
-    Returns:
-        Log-probabilities (rows, classes), log-odds (rows, labels), or values (rows,).
-    """
-    with file.open(encoding="utf-8") as opened:
-        header = opened.readline().rstrip("\n").split("\t")
-    if task == "regression":
-        return np.array([float(cell) for cell in read_columns(file, ["predicted"]).values[0]])
-    columns = read_columns(file, [name for name in header if name.startswith("p_")]).values
-    shares = np.array(columns, dtype=np.float64).T
-    logs = np.log(np.maximum(shares, SMALLEST))
-    if task == "multilabel":
-        return np.asarray(logs - np.log(np.maximum(1 - shares, SMALLEST)))
-    assert math.isfinite(logs.sum())
-    return np.asarray(logs)

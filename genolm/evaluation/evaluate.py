@@ -19,10 +19,13 @@ from genolm import console
 from genolm.errors import UsageError
 from genolm.evaluation.contest import TaskContest
 from genolm.evaluation.intervals import Genomes
-from genolm.evaluation.plan import Plan, PlannedTask, Request, Run, make_plan
+from genolm.evaluation.plan import Plan, PlannedTask, make_plan
 from genolm.evaluation.prepare import FACTS, Prepared, prepare
+from genolm.evaluation.request import Request, Run
 from genolm.evaluation.results import ResultFile
 from genolm.evaluation.splits import forget_tables
+from genolm.evaluation.suites import VARIANTS
+from genolm.evaluation.variant_contest import VariantContest, prepare_variants
 from genolm.evaluation.write_tables import write_tables
 from genolm.lock import hold_folder
 from genolm.training.checkpoints import read_json, write_json
@@ -134,28 +137,31 @@ def _prepare(plan: Plan, planned: PlannedTask, place: Path, genomes: Genomes) ->
     facts = place / FACTS
     if facts.is_file() and all(file.is_there() for file in _files(plan, planned, place)):
         return Prepared(planned, place, read_json(facts))
+    if planned.task.layout in VARIANTS:
+        return prepare_variants(plan, planned, place)
     return prepare(planned, plan.request.data, place, genomes)
 
 
 def _files(plan: Plan, planned: PlannedTask, place: Path) -> Iterator[ResultFile]:
     for run in plan.runs:
-        for row in (*plan.baselines, *planned.recipes):
+        for row in (*planned.baselines, *planned.recipes):
             yield ResultFile(place / row / f"{run.name}.json")
 
 
 def _run_rows(plan: Plan, prepared: Prepared, run: Run, device: torch.device) -> list[Failure]:
     """Judge every baseline and model in one run of a task."""
     failures = []
-    contest = TaskContest(plan, prepared, run, device)
-    rows = [*plan.baselines, *prepared.planned.recipes]
-    for row in rows:
+    planned = prepared.planned
+    kind = VariantContest if planned.task.layout in VARIANTS else TaskContest
+    contest = kind(plan, prepared, run, device)
+    for row in (*planned.baselines, *planned.recipes):
         file = ResultFile(prepared.place / row / f"{run.name}.json")
         known = file.is_there()
         try:
             with _quiet():
                 result = contest.result(row, file)
         except FAILURES as error:
-            failures.append(_complain(f"{prepared.planned.task.name}, {row}, {run.name}", error))
+            failures.append(_complain(f"{planned.task.name}, {row}, {run.name}", error))
             continue
         if not known and "as_in" not in result:
             console.say(f"  {run.name} {row}: {_say(result)}")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from genolm.bundled import bundled_models, bundled_names
 from genolm.errors import UsageError
 from genolm.evaluation.protocols import Protocol, find_protocol
+from genolm.evaluation.request import Request, Run
 from genolm.evaluation.settings import (
     CnnSettings,
     EvaluateSettings,
@@ -17,63 +18,22 @@ from genolm.evaluation.settings import (
     read_settings,
     require_known,
 )
-from genolm.evaluation.suites import Suite, Task, find_suite
+from genolm.evaluation.suites import SEQUENCES, VARIANTS, Suite, Task, find_suite
+from genolm.evaluation.variant_plan import variant_values
 from genolm.training.recipe_files import apply_override, check_values
 from genolm.training.recipe_finetune import FinetuneRecipe
 
-BASELINES: Final = ("majority", "length", "kmer", "cnn")
+BASELINES: Final = ("majority", "length", "trinucleotide", "kmer", "cnn")
+"""Every baseline, in the order of a table."""
+ONLY: Final = {"length": SEQUENCES, "cnn": SEQUENCES, "trinucleotide": VARIANTS}
+"""Baselines of tasks with one layout."""
+METRICS_OF: Final = (
+    {"regression": "pearson", "multilabel": "auroc"},
+    {"regression": "spearman", "classification": "auroc"},
+)
+"""What a task is judged by whose kind is given and whose metric is not: sequences, variants."""
 RESERVED: Final = ("data", "task")
 """Names that stand for something else in the folder of a task."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a command says.
-
-    Attributes:
-        suite: Name of the suite.
-        data: Its folder.
-        output: Folder of the results.
-        models: ``NAME``, ``PATH`` or ``NAME=PATH`` each; none for those of the recipe.
-        recipe: A YAML file or the name of a shipped one.
-        overrides: ``KEY=VALUE`` each, for every training.
-        protocol: Its name; None for the recipe's, or clean.
-        seeds: Trainings of a model on a task; None for the recipe's or the protocol's number.
-        folds: Parts of k-fold cross-validation; None for the recipe's, or seeds.
-        tasks: Some of the suite's; none for all.
-        baselines: Some of ``BASELINES``; None for the recipe's, or all.
-        genomes: ``FASTA`` or ``CLASS=FASTA`` each.
-        max_minutes: Limit of one training.
-    """
-
-    suite: str
-    data: Path
-    output: Path
-    models: Sequence[str] = ()
-    recipe: str | None = None
-    overrides: Sequence[str] = ()
-    protocol: str | None = None
-    seeds: int | None = None
-    folds: int | None = None
-    tasks: Sequence[str] = ()
-    baselines: Sequence[str] | None = None
-    genomes: Sequence[str] = ()
-    max_minutes: float | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training of every model on every task.
-
-    Attributes:
-        name: ``seed-1`` or ``fold-1``.
-        seed: Of everything random in it.
-        fold: Number of the fold, from 1, that is held out; None where folds are not used.
-    """
-
-    name: str
-    seed: int
-    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,12 +45,16 @@ class PlannedTask:
         settings: What the recipe says of it.
         recipes: By model, the values of a fine-tuning recipe without its data and output.
         cnn: How the CNN is trained.
+        baselines: That are judged beside the models, in the table's order.
+        data: Of variants: their files, genome, labels and groups.
     """
 
     task: Task
     settings: TaskSettings
     recipes: Mapping[str, Values]
     cnn: CnnSettings
+    baselines: tuple[str, ...]
+    data: Values
 
 
 @dataclass(frozen=True)
@@ -104,7 +68,6 @@ class Plan:
         folds: Number of folds; None for seeds.
         runs: Trainings of a model on a task.
         tasks: In the suite's order.
-        baselines: In the table's order.
     """
 
     request: Request
@@ -113,7 +76,6 @@ class Plan:
     folds: int | None
     runs: tuple[Run, ...]
     tasks: tuple[PlannedTask, ...]
-    baselines: tuple[str, ...]
 
 
 def make_plan(request: Request) -> Plan:
@@ -141,8 +103,18 @@ def make_plan(request: Request) -> Plan:
         protocol,
         folds,
         tuple(_runs(seeds, folds)),
-        tuple(_plan_task(request, settings, suite, protocol, task, models) for task in tasks),
-        tuple(name for name in BASELINES if name in baselines),
+        tuple(
+            _plan_task(request, settings, suite, protocol, task, models, baselines)
+            for task in tasks
+        ),
+    )
+
+
+def _baselines_of(task: Task, asked: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in BASELINES
+        if name in asked and task.layout in ONLY.get(name, (*SEQUENCES, *VARIANTS))
     )
 
 
@@ -187,11 +159,13 @@ def _name_and_path(given: str, settings: EvaluateSettings) -> tuple[str, str | N
 
 def _tasks(request: Request, settings: EvaluateSettings, suite: Suite) -> list[Task]:
     known = dict(suite.tasks)
-    wanted = list(request.tasks or settings.only or known)
+    wanted = list(request.tasks or settings.only or dict.fromkeys([*known, *settings.tasks]))
+    if not wanted:
+        raise UsageError(f"{suite.name}: no task; describe some under tasks of a recipe")
     for name in {*wanted, *settings.tasks}:
         # A folder that is not there is a missing task, which leaves the others alone.
-        if name not in known and suite.name == "folder":
-            known[name] = Task(name, name)
+        if name not in known and suite.any_task is not None:
+            known[name] = replace(suite.any_task, name=name, folder=name)
     require_known(wanted, list(known), "--tasks")
     require_known(list(settings.tasks), list(known), "tasks of the recipe")
     return [_changed(known[name], settings.of_task(name)) for name in wanted]
@@ -206,7 +180,7 @@ def _changed(task: Task, settings: TaskSettings) -> Task:
         "window": settings.window,
     }
     if settings.kind is not None and settings.metric is None:
-        given["metric"] = {"regression": "pearson", "multilabel": "auroc"}.get(settings.kind)
+        given["metric"] = METRICS_OF[task.layout in VARIANTS].get(settings.kind)
     said = {key: value for key, value in given.items() if value is not None}
     return replace(task, **said)
 
@@ -218,8 +192,12 @@ def _plan_task(
     protocol: Protocol,
     task: Task,
     models: Mapping[str, list[Values]],
+    baselines: Sequence[str],
 ) -> PlannedTask:
     own = settings.of_task(task.name)
+    about: Values = {"task": task.kind}
+    if task.layout in VARIANTS:
+        about = variant_values(task, request.data, settings.default, own.recipe)
     recipes = {}
     for name, (layer, by_task, command) in models.items():
         values = merge(
@@ -229,23 +207,31 @@ def _plan_task(
             own.recipe,
             by_task.get(task.name, {}),
             command,
-            {"task": task.kind},
         )
         for override in request.overrides:
             apply_override(values, override)
         if request.max_minutes is not None:
             values = merge(values, {"train": {"max_minutes": request.max_minutes}})
-        _check(values, f"{name} on {task.name}")
-        recipes[name] = values
+        if task.layout not in VARIANTS:
+            _refuse_files(values, f"{name} on {task.name}")
+        recipes[name] = merge(values, about)
+        _check(recipes[name], f"{name} on {task.name}")
     minutes: Values = {} if request.max_minutes is None else {"max_minutes": request.max_minutes}
     cnn = merge(settings.cnn.model_dump(), own.cnn, minutes)
-    return PlannedTask(task, own, recipes, check_values(CnnSettings, cnn, f"cnn of {task.name}"))
+    return PlannedTask(
+        task,
+        own,
+        recipes,
+        check_values(CnnSettings, cnn, f"cnn of {task.name}"),
+        _baselines_of(task, baselines),
+        about.get("data", {}),
+    )
 
 
 def _of_protocol(protocol: Protocol, suite: Suite, task: Task) -> Values:
     train: dict[str, Any] = dict(protocol.train)
     data: dict[str, Any] = {}
-    if protocol.follows_suite:
+    if protocol.follows_suite and task.length is not None:
         data["length"] = task.length
     if protocol.epochs_of_suite and suite.epochs is not None:
         train["epochs"] = suite.epochs
@@ -256,17 +242,20 @@ def _of_protocol(protocol: Protocol, suite: Suite, task: Task) -> Values:
     return {"train": train, "data": data}
 
 
-def _check(values: Values, source: str) -> None:
-    """Refuse what the training would refuse, before anything has been run."""
+def _refuse_files(values: Values, source: str) -> None:
     for key in ("train", "test", "valid"):
         if key in (values.get("data") or {}):
             raise UsageError(f"{source}: data.{key} is the suite's; it cannot be given")
+
+
+def _check(values: Values, source: str) -> None:
+    """Refuse what the training would refuse, before anything has been run."""
     if "output" in values:
         raise UsageError(f"{source}: output is a folder of --output; it cannot be given")
     if "model" not in values:
         raise UsageError(f"{source}: no model; write model: under its name, or under default")
-    files = merge(values, {"data": {"train": "train.csv.gz", "test": "test.csv.gz"}})
-    recipe = check_values(FinetuneRecipe, {**files, "output": "."}, source)
+    files = {"data": {"train": "train.csv.gz", "test": "test.csv.gz"}}
+    recipe = check_values(FinetuneRecipe, {**merge(files, values), "output": "."}, source)
     path = recipe.model.path
     if path is not None and str(path) not in bundled_models() and not path.is_dir():
         raise UsageError(f"{source}: model.path: there is no folder {path}")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.atomic import replace_when_done
+from genolm.data.table import read_columns
 from genolm.errors import UsageError
 from genolm.evaluation.protocols import AVERAGED_ROWS
 from genolm.metrics.baselines import Task, task_metrics
@@ -22,8 +23,13 @@ from genolm.training.checkpoints import read_json, write_json
 
 Scores = NDArray[np.float64]
 Values = dict[str, Any]
-FREE: Final = ("data.workers", "train.threads", "train.log_every", "train.save_every")
-"""Keys of a recipe that change nothing of a result."""
+FREE: Final = (
+    *("data.workers", "train.threads", "train.log_every", "train.save_every"),
+    *("data.train", "data.valid", "data.test", "data.fasta"),
+)
+"""Keys of a recipe that change nothing of a result: files are told apart by what they hold."""
+SMALLEST: Final = 1e-12
+"""Share below which a printed probability is taken for this one: its logarithm must be finite."""
 
 
 @dataclass(frozen=True)
@@ -124,3 +130,25 @@ def averaged_figures(scores: Scores, targets: NDArray[Any], task: Task) -> Value
         known = [figure for figures in found if (figure := figures[name]) is not None]
         means[name] = float(np.mean(known)) if known else None
     return means
+
+
+def read_scores(file: Path, task: str) -> Scores:
+    """Return the scores of the test rows from the predictions of a training.
+
+    Args:
+        file: ``test_predictions.tsv``.
+        task: What the labels are.
+
+    Returns:
+        Log-probabilities (rows, classes), log-odds (rows, labels), or values (rows,).
+    """
+    with file.open(encoding="utf-8") as opened:
+        header = opened.readline().rstrip("\n").split("\t")
+    if task == "regression":
+        return np.array([float(cell) for cell in read_columns(file, ["predicted"]).values[0]])
+    columns = read_columns(file, [name for name in header if name.startswith("p_")]).values
+    shares = np.array(columns, dtype=np.float64).T
+    logs = np.log(np.maximum(shares, SMALLEST))
+    if task == "multilabel":
+        return np.asarray(logs - np.log(np.maximum(1 - shares, SMALLEST)))
+    return np.asarray(logs)

@@ -12,8 +12,9 @@ from genolm.data.holdout import split_holdout
 from genolm.data.labelled_set import LabelledSet
 from genolm.errors import UsageError
 from genolm.evaluation.layouts import join_sets
-from genolm.evaluation.plan import Plan, Run
+from genolm.evaluation.plan import Plan
 from genolm.evaluation.prepare import Prepared, write_table
+from genolm.evaluation.request import Run
 from genolm.evaluation.settings import Values
 
 HELD_OUT: Final = 0.1

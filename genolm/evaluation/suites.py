@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -18,7 +18,10 @@ from genolm.errors import InputError, UsageError
 from genolm.metrics.baselines import TASKS
 
 Kind = Literal["classification", "multilabel", "regression"]
-Layout = Literal["labelled", "genomes"]
+Layout = Literal["labelled", "genomes", "variants"]
+SEQUENCES: Final = ("labelled", "genomes")
+VARIANTS: Final = ("variants",)
+"""Layouts by what their rows are."""
 METRICS: Final[dict[str, tuple[str, ...]]] = {
     "classification": ("accuracy", "mcc", "f1", "auroc", "auprc"),
     "multilabel": ("auroc", "accuracy", "mcc", "f1", "auprc"),
@@ -42,7 +45,7 @@ class Task:
         classes: How many there are; None where nobody says.
         oriented: Whether a label belongs to one strand; None where nobody says.
         length: Bases of an input, in the papers' protocols; None for the longest train sequence.
-        layout: Labelled sequences, or one genome for each class to draw windows from.
+        layout: Labelled sequences, one genome for each class to draw windows from, or variants.
         window: Bases of a window that is drawn.
         about: A sentence of the set's own, for the table.
     """
@@ -64,8 +67,6 @@ class Task:
         if self.metric not in METRICS[self.kind]:
             known = ", ".join(METRICS[self.kind])
             raise InputError(f"{self.name}: metric {self.metric!r} of {self.kind}; choose {known}")
-        if self.layout not in get_args(Layout):
-            raise InputError(f"{self.name}: layout {self.layout!r}; choose labelled or genomes")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Suite:
         tasks: By name; none for a plain folder.
         runs: How often the papers repeat a training.
         epochs: Passes over the train part, in the papers' protocols; None where they name none.
+        any_task: What a task is that only a recipe names; None where there are no others.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Suite:
     tasks: Mapping[str, Task]
     runs: int = 1
     epochs: int | None = None
+    any_task: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ def _read_suite(name: str, values: Mapping[str, Any]) -> Suite:
         for task, facts in values["tasks"].items()
     }
     repeated = {key: values[key] for key in ("runs", "epochs") if key in values}
-    return Suite(name, values["title"], values["source"], tasks, **repeated)
+    any_task = Task(name, name, **shared) if not tasks else None
+    return Suite(name, values["title"], values["source"], tasks, **repeated, any_task=any_task)
 
 
 def find_suite(name: str, data: Path) -> Suite:

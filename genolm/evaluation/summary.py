@@ -14,8 +14,8 @@ from genolm.evaluation.results import ResultFile
 from genolm.evaluation.suites import Published, published
 from genolm.training.checkpoints import read_json
 
-RIVALS: Final = ("kmer", "cnn")
-"""Baselines that a model is compared with: the better of them on a task."""
+RIVALS: Final = ("trinucleotide", "kmer", "cnn")
+"""Baselines that a model is compared with: the best of them on a task."""
 ALSO: Final = ("accuracy", "mcc", "f1", "auroc", "auprc")
 
 

@@ -21,7 +21,13 @@ COLUMNS: Final = (
     *("interval_low", "interval_high", "rival", "lead", "lead_low", "lead_high"),
     *("parameters", "seconds", "protocol", "source", "remarks"),
 )
-TITLES: Final = {"majority": "majority", "length": "length only", "kmer": "k-mers", "cnn": "CNN"}
+TITLES: Final = {
+    "majority": "majority",
+    "length": "length only",
+    "trinucleotide": "trinucleotide change",
+    "kmer": "k-mers",
+    "cnn": "CNN",
+}
 READ_ME: Final = (
     "A cell is the mean over runs ± their standard deviation (largest less smallest). Lead: of the"
     " best model over the better of k-mers and CNN; in brackets the 95 % interval over draws of the"

@@ -10,7 +10,7 @@ import genolm.models  # noqa: F401  registers the families
 from genolm.errors import UsageError
 from genolm.evaluation import contest
 from genolm.evaluation.evaluate import evaluate
-from genolm.evaluation.plan import Request
+from genolm.evaluation.request import Request
 from genolm.evaluation.results import ResultFile, averaged_figures
 from genolm.evaluation.summary import spread_of
 

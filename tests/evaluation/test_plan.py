@@ -1,8 +1,9 @@
 import pytest
 
 from genolm.errors import UsageError
-from genolm.evaluation.plan import Request, make_plan
+from genolm.evaluation.plan import make_plan
 from genolm.evaluation.protocols import PROTOCOLS
+from genolm.evaluation.request import Request
 from genolm.evaluation.settings import merge
 
 
@@ -73,7 +74,8 @@ def test_rows_are_named_after_their_folders(sets, tmp_path):
         ("{}", {"models": ["nowhere"]}, "there is no model folder nowhere"),
         ("{}", {}, "no model: name some"),
         ("baselines: [kmer]", {"protocol": "honest"}, "choose clean, paper-hyenadna"),
-        ("baselines: [knn]", {}, "choose majority, length, kmer, cnn"),
+        ("baselines: [knn]", {}, "choose majority, length, trinuc"),
+        ("baselines: [kmer]", {"suite": "variants"}, "no task; describe some"),
         ("baselines: [kmer]", {"suite": "gue", "tasks": ["tf_9"]}, "--tasks: no 'tf_9'"),
         (
             "default: {data: {train: x.csv}, model: {family: caduceus}}\nmodels: {a: {}}",

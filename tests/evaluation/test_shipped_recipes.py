@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from genolm.evaluation.plan import Request, make_plan
+from genolm.evaluation.plan import make_plan
+from genolm.evaluation.request import Request
 from genolm.training.recipe_files import recipes_folder, shipped_recipes
 
 SHIPPED = {

@@ -6,8 +6,9 @@ from genolm.data.holdout import split_holdout
 from genolm.data.labelled import read_labelled
 from genolm.errors import UsageError
 from genolm.evaluation.intervals import Genomes
-from genolm.evaluation.plan import Request, make_plan
+from genolm.evaluation.plan import make_plan
 from genolm.evaluation.prepare import crop, prepare
+from genolm.evaluation.request import Request
 from genolm.evaluation.splits import assign_folds, forget_tables, run_tables
 
 CLEAN, HYENA, CADUCEUS = "clean", "paper-hyenadna", "paper-caduceus"

@@ -16,6 +16,7 @@ def test_the_suites_have_the_tasks_of_their_papers():
         "gue": 28,
         "chromatin_profiles": 1,
         "species": 2,
+        "variants": 0,
         "folder": 0,
     }
 
