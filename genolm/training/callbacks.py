@@ -177,6 +177,7 @@ class RunCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count the step; end the training when asked to."""
+        self.guard.end()
         self.meter.advance(1, self.note)
         if self.ranks.any(self.stop.asked):
             self.stop.by = self.stop.by or signal.SIGTERM  # another process was asked
@@ -249,10 +250,15 @@ class RunCallback(TrainerCallback):
         self.note += f", {rate:,.0f} tokens/s{tell_machine(machine)}"
         return figures | {
             "learning_rate": logs["learning_rate"],
-            "grad_norm": logs.get("grad_norm"),
+            "grad_norm": _number(logs.get("grad_norm")),
             "tokens_per_second": round(rate, 1),
             **machine,
         }
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number; None for one that is none, such as a norm that overflows float16."""
+    return None if value is None or not math.isfinite(value) else value
 
 
 def tell(figures: Mapping[str, float | None]) -> str:

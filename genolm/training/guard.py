@@ -30,6 +30,7 @@ FEWEST: Final = 20
 """Steps before a loss can be a spike."""
 MOST_IN_A_ROW: Final = 20
 """Steps left out one after another, after which skipping is no way out."""
+OVERFLOW: Final = "the gradients overflow float16 however they are scaled"
 STATE: Final = "guard.json"
 
 
@@ -47,6 +48,7 @@ class Guard:
         ranks: Processes that must decide alike.
         losses: The last losses that were let through.
         in_a_row: Steps left out since then.
+        overflows: Steps since then that a gradient scaler left out, to try again with less.
         skipped: Steps left out in all.
     """
 
@@ -58,13 +60,16 @@ class Guard:
     ranks: Ranks = field(default_factory=Ranks)
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     in_a_row: int = 0
+    overflows: int = 0
     skipped: int = 0
     _step: int = 0
+    _judged: bool = False
     _parts: list[Tensor] = field(default_factory=list)
 
     def begin(self, step: int) -> None:
         """Begin the step of this number, counted from 1."""
         self._step = step
+        self._judged = False
         self._parts = []
 
     def see(self, loss: Tensor) -> None:
@@ -77,14 +82,45 @@ class Guard:
         Raises:
             ValueError: The run is to end here.
         """
+        self._judged = True
         if not self._parts:  # not driven by the trainer
             return True
-        loss = float(self.ranks.sum(torch.stack(self._parts).sum())) / self.ranks.size
+        loss = self._loss()
         reason = self._find_fault(loss, optimizer)
         if reason is None:
             self.losses.append(loss)
-            self.in_a_row = 0
+            self.in_a_row = self.overflows = 0
             return True
+        self._leave_out(loss, reason)
+        return False
+
+    def end(self) -> None:
+        """End the step: one that a gradient scaler left out is judged by its loss alone.
+
+        Gradients that overflow at the present scale are the scaler's business, as long as it finds
+        a smaller one; a loss that is no number does so at every scale.
+
+        Raises:
+            ValueError: The run is to end here.
+        """
+        if self._judged or not self._parts:
+            return
+        loss = self._loss()
+        if not math.isfinite(loss):
+            self._leave_out(loss, "the loss is no longer a number")
+            return
+        self.overflows += 1
+        if self.overflows >= MOST_IN_A_ROW:
+            raise ValueError(
+                f"{OVERFLOW}: {self.overflows} steps in a row at step {self._step};"
+                " set train.precision to bf16 or float32"
+            )
+
+    def _loss(self) -> float:
+        return float(self.ranks.sum(torch.stack(self._parts).sum())) / self.ranks.size
+
+    def _leave_out(self, loss: float, reason: str) -> None:
+        """Write a step down and count it, or end the run."""
         if self.ranks.leads:
             self._write_down(loss, reason)
         if self.action == "stop":
@@ -100,7 +136,6 @@ class Guard:
                 f" lower train.learning_rate (see {self.run.skipped})"
             )
         warn(f"{reason} at step {self._step}: left out of the training, see {self.run.skipped}")
-        return False
 
     def _find_fault(self, loss: float, optimizer: torch.optim.Optimizer) -> str | None:
         if not math.isfinite(loss):
@@ -133,6 +168,7 @@ class Guard:
         state = {
             "losses": list(self.losses),
             "in_a_row": self.in_a_row,
+            "overflows": self.overflows,
             "skipped": self.skipped,
             "processes": self.ranks.size,
         }
@@ -144,6 +180,7 @@ class Guard:
             state = read_json(folder / STATE)
             self.losses.extend(state["losses"])
             self.in_a_row, self.skipped = state["in_a_row"], state["skipped"]
+            self.overflows = state.get("overflows", 0)
             if state.get("processes", 1) != self.ranks.size:
                 warn(
                     f"{self.ranks.size} processes go on where {state.get('processes', 1)} stopped:"

@@ -38,7 +38,16 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """Return "float32" or "bf16"; "auto" is bf16 where matrix products in it are fast."""
+    """Return "float32", "bf16" or "fp16"; "auto" is bf16 where matrix products in it are fast.
+
+    Raises:
+        UsageError: For fp16 on a CPU.
+    """
+    if wanted == "fp16" and device.type != "cuda":
+        raise UsageError(
+            "train.precision: fp16 needs a CUDA device, for its gradients are scaled there;"
+            f" on {device.type} choose bf16 or float32"
+        )
     if wanted != "auto":
         return wanted
     return "bf16" if device.type == "cuda" or cpu_multiplies_bf16() else "float32"
@@ -53,7 +62,10 @@ def cpu_multiplies_bf16() -> bool:
 
 
 def set_precision(model: nn.Module, precision: str) -> None:
-    """Run the linear layers of ``model`` in ``precision``; its weights stay float32."""
+    """Run the linear layers of ``model`` in ``precision``; its weights stay float32.
+
+    Those of fp16 are autocast's business, which the Trainer switches on around each step.
+    """
     set_compute_dtype(model, torch.bfloat16 if precision == "bf16" else None)
 
 

@@ -23,7 +23,7 @@ from genolm.training.recipe_types import (
 )
 
 Schedule = Literal["cosine", "cosine_after_warmup", "constant"]
-Precision = Literal["auto", "float32", "bf16"]
+Precision = Literal["auto", "float32", "bf16", "fp16"]
 Action = Literal["stop", "skip"]
 Checkpointing = Literal["none", "mixer", "mlp", "both"]
 
@@ -92,7 +92,8 @@ class TrainSection(Section):
     )
     accumulate: Count = Field(default=1, description="batches to one step of the optimiser")
     precision: Precision = Field(
-        default="auto", description="of linear layers; auto = bf16 where fast"
+        default="auto",
+        description="of linear layers; auto = bf16 where fast; fp16 (scaled gradients) on GPUs",
     )
     checkpointing: Checkpointing = Field(
         default="none",

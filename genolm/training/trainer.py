@@ -98,6 +98,7 @@ def training_arguments(
         metric_for_best_model=best_by,
         greater_is_better=None if best_by is None else best_by != "loss",
         seed=pace.seed,
+        fp16=train.precision == "fp16",
         use_cpu=device.type == "cpu",
         dataloader_num_workers=pace.workers,
         dataloader_pin_memory=device.type == "cuda",

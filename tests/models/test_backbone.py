@@ -5,6 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from genolm.modules.initial import HasInitialValues
+from genolm.modules.linear import Linear
+from genolm_kernels import bidirectional_scan, fft_conv, selective_scan
 
 # Tensors that a formula gives: equal in every model of a config.
 FIXED = ("A_log", ".D", ".freq", "pos_emb.z", "pos_emb.t", "deltas", "complement_map")
@@ -174,6 +176,73 @@ def test_autocast_keeps_losses_gradients_and_logits_close_and_float32(kind, make
     assert loss == pytest.approx(exact, rel=0.02)
     assert narrow.dtype == torch.float32
     assert (narrow - wide).norm() < 0.1 * wide.norm()
+
+
+@pytest.fixture
+def float32_islands(monkeypatch):
+    """Watch what must be float32 while a model runs in half precision; the names that were."""
+    found = set()
+
+    def watch(name, tensors):
+        assert all(t is None or t.dtype == torch.float32 for t in tensors), name
+        found.add(name)
+
+    def scan(first, second, z, **options):
+        for inputs in (first, second):
+            watch("scan", (inputs.A, inputs.D, inputs.delta_bias))
+        return bidirectional_scan(first, second, z, **options)
+
+    def one_scan(u, delta, A, B, C, D, z, bias, **options):
+        watch("scan", (A, D, bias))
+        y, state = selective_scan(
+            *(u, delta, A, B, C, D, z, bias), **options, return_last_state=True
+        )
+        watch("state", [state])
+        return y
+
+    def convolve(v, long_filter, skip, **options):
+        watch("filter", (long_filter, skip))
+        return fft_conv(v, long_filter, skip, **options)
+
+    monkeypatch.setattr("genolm.mixers.mamba.bidirectional_scan", scan)
+    monkeypatch.setattr("genolm.mixers.mamba.selective_scan", one_scan)
+    monkeypatch.setattr("genolm.mixers.hyena.fft_conv", convolve)
+    return found, watch
+
+
+@pytest.mark.parametrize(
+    ("kind", "islands"),
+    [
+        ("ps", {"scan", "stream"}),
+        ("ps_unfused", {"scan", "stream"}),
+        ("mamba", {"scan", "state", "stream"}),
+        ("hyenadna", {"filter", "stream"}),
+        ("ps_hyena", {"filter", "stream"}),
+    ],
+)
+def test_float16_has_islands_of_float32(kind, islands, make, bases, float32_islands):
+    found, watch = float32_islands
+    model = make(kind).train()
+    exact = model(bases, labels=bases).loss
+    for block in model.base_model.backbone.layers:
+        block.register_forward_hook(
+            # The stream: what a block returns, or returns beside the mixer's output.
+            lambda _, __, out: watch("stream", [out[1] if isinstance(out, tuple) else out])
+        )
+    narrow = []
+    for module in model.modules():
+        if isinstance(module, Linear) and not module.full_precision:
+            module.register_forward_hook(lambda _, __, out: narrow.append(out.dtype))
+    with torch.autocast("cpu", dtype=torch.float16):
+        output = model(bases, labels=bases)
+    assert set(narrow) == {torch.float16}
+    assert found == islands
+    assert output.logits.dtype == torch.float32
+    assert output.loss.item() == pytest.approx(exact.item(), rel=1e-2)
+    (output.loss * 2.0**10).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.dtype == torch.float32, name
+        assert parameter.grad.isfinite().all(), name
 
 
 def test_every_parameter_receives_a_gradient(kind, make, bases):

@@ -122,6 +122,64 @@ def test_what_a_guard_knows_survives_a_checkpoint(make, optimizer, weight, tmp_p
     assert again.losses.maxlen == guard.losses.maxlen
 
 
+def take_scaled_step(guard, optimizer, weight, scaler, loss):
+    """What accelerate does in float16, with torch's scaler on the CPU."""
+    guard.begin(guard._step + 1)
+    value = (weight * loss).mean()
+    guard.see(value)
+    optimizer.zero_grad()
+    before = weight.detach().clone()
+    scaler.scale(value).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    guard.end()
+    return not torch.equal(before, weight)
+
+
+def test_a_step_that_the_scaler_tries_again_is_no_fault(make, optimizer, weight, capsys):
+    guard = make("stop", spike=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    # 12 / 3 times the scale is more than float32 holds, until the scale has fallen twice.
+    moved = [take_scaled_step(guard, optimizer, weight, scaler, 12.0) for _ in range(4)]
+    assert moved == [False, False, True, True]
+    assert (len(guard.losses), guard.in_a_row, guard.overflows, guard.skipped) == (2, 0, 0, 0)
+    assert not guard.run.skipped.exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_guard_judges_what_the_scaler_lets_through(make, optimizer, weight):
+    guard = make(spike=6.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    for step in range(FEWEST):
+        assert take_scaled_step(guard, optimizer, weight, scaler, 1.0), step
+    assert (weight < 0).all()
+    assert not take_scaled_step(guard, optimizer, weight, scaler, -1e6)
+    assert (guard.skipped, guard.overflows) == (1, 0)
+    assert scaler.get_scale() == 2.0**10
+
+
+@pytest.mark.parametrize("action", ["stop", "skip"])
+def test_a_loss_that_is_no_number_is_one_at_every_scale(make, optimizer, weight, action):
+    guard = make(action)
+    scaler = torch.amp.GradScaler("cpu")
+    if action == "stop":
+        with pytest.raises(ValueError, match="the loss is no longer a number at step 1"):
+            take_scaled_step(guard, optimizer, weight, scaler, float("nan"))
+    else:
+        assert not take_scaled_step(guard, optimizer, weight, scaler, float("nan"))
+        assert (guard.skipped, guard.in_a_row, guard.overflows) == (1, 1, 0)
+    assert written(guard)[0]["reason"] == "the loss is no longer a number"
+
+
+def test_a_scaler_that_finds_no_scale_ends_the_run(make, optimizer, weight):
+    guard = make("skip")
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=0.999)
+    for _ in range(MOST_IN_A_ROW - 1):
+        assert not take_scaled_step(guard, optimizer, weight, scaler, 12.0)
+    with pytest.raises(ValueError, match=r"20 steps in a row at step 20; set train\.precision to"):
+        take_scaled_step(guard, optimizer, weight, scaler, 12.0)
+
+
 def spoil(steps):
     """Training steps whose losses, at these steps, are no numbers."""
     original = RunTrainer.training_step

@@ -6,6 +6,8 @@ from genolm.errors import UsageError
 from genolm.models import build_model
 from genolm.modules.linear import Linear
 from genolm.training import machine
+from genolm.training.run_folder import RunFolder
+from genolm.training.trainer import Pace, training_arguments
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,28 @@ def test_without_a_list_of_flags_precision_is_float32(tmp_path, monkeypatch):
 def test_a_precision_asked_for_is_taken():
     for wanted in ("float32", "bf16"):
         assert machine.choose_precision(wanted, torch.device("cpu")) == wanted
+
+
+def test_fp16_is_for_gpus_and_refused_elsewhere_in_one_line():
+    assert machine.choose_precision("fp16", torch.device("cuda")) == "fp16"
+    with pytest.raises(UsageError, match=r"train\.precision: fp16 needs .* choose bf16 or float32"):
+        machine.choose_precision("fp16", torch.device("cpu"))
+
+
+def test_fp16_is_left_to_autocast_and_a_scaler(tmp_path, finetuning):
+    model = build_model("caduceus", "masked_lm", {"d_model": 8, "n_layer": 1}, seed=0)
+    machine.set_precision(model, "fp16")
+    linears = [module for module in model.modules() if isinstance(module, Linear)]
+    assert {module.compute_dtype for module in linears} == {None}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    pace = Pace(steps=1, batch_size=1, eval_every=1, save_every=1, seed=0, workers=0)
+    for precision in ("fp16", "bf16", "float32"):
+        train = finetuning(train={"precision": precision}).train
+        arguments = training_arguments(
+            RunFolder(tmp_path), train, pace, torch.device("cpu"), best_by=None
+        )
+        # bf16 is ours: linear layers alone, without autocast.
+        assert (arguments.fp16, arguments.bf16) == (precision == "fp16", False)
 
 
 def test_bf16_multiplies_narrowly_and_keeps_float32_weights():
