@@ -80,7 +80,11 @@ def before_causal_loss(labels: Tensor, mask: Tensor) -> Tensor:
 
 
 def classification_loss(
-    logits: Tensor, labels: Tensor, problem_type: ProblemType | None = None
+    logits: Tensor,
+    labels: Tensor,
+    problem_type: ProblemType | None = None,
+    *,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Loss of a sequence-level prediction.
 
@@ -89,19 +93,24 @@ def classification_loss(
         labels: Class ids (batch,), or values (batch,) or (batch, num_labels).
         problem_type: Mean squared error for regression, cross-entropy for one label among
             several, binary cross-entropy for several at once; None tells from shapes and types.
+        weights: Weight of each class (num_labels,): of the rows that have it, the mean being
+            weighted; or, with several at once, of having it against not having it.
 
     Returns:
         The mean loss.
 
     Raises:
-        ValueError: If the problem type is unknown.
+        ValueError: If the problem type is unknown, or values were to be weighted by classes.
     """
     problem = _choose_problem_type(problem_type, logits.shape[-1], labels)
     if problem == "regression":
+        if weights is not None:
+            raise ValueError("a regression has no classes to weigh")
         return functional.mse_loss(logits.view(labels.shape), labels.to(logits.dtype))
     if problem == "multi_label_classification":
-        return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-    return functional.cross_entropy(logits, labels.view(-1))
+        wanted = labels.to(logits.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weights)
+    return functional.cross_entropy(logits, labels.view(-1), weights)
 
 
 def token_classification_loss(

@@ -38,8 +38,9 @@ def effect_model(
         recipe.model, "variant_effect", implied, changeable=HEAD_OPTIONS, seed=recipe.train.seed
     )
     window = _window(model, wanted)
-    if recipe.train.head is not None:
-        raise UsageError("train.head: is for labels of sequences, not of variants")
+    for key in ("head", "bucket"):
+        if getattr(recipe.train, key):
+            raise UsageError(f"train.{key}: is for labelled sequences, not variants")
     if recipe.train.rc.startswith("conjoin") and model.config.rcps:
         raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
     if model.config.effect_antisymmetric and recipe.data.kind != "regression":

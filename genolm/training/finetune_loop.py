@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from genolm.training.class_weights import weighted_loss
 from genolm.training.finetuning import Finetuning
 from genolm.training.labelled_parts import EpochExamples
 from genolm.training.loop import Ended, Lines, Loop, never, run_loop
@@ -37,6 +38,8 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         per_base=False,
         steps_per_epoch=per_epoch,
         best_by=train.early_stopping_metric,
+        loss=weighted_loss(train.class_weights, session.parts, recipe.label_task),
+        layer_decay=train.layer_decay,
         is_enough=lambda lines: (
             has_lost_patience(lines, train.early_stopping_metric, train.patience) or gives_up(lines)
         ),
@@ -48,5 +51,6 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         epochs=train.epochs,
         seed=train.seed,
         rc="augment" if train.rc == "conjoin_eval" else train.rc,
+        bucket=session.batch_size if train.bucket else None,
     )
     return run_loop(loop, examples, lambda: session.judge(session.parts.valid))

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 from genolm import console
 from genolm.data.labels import LabelSpace
 from genolm.training.board import require_tensorboard
+from genolm.training.buckets import row_lengths
+from genolm.training.class_weights import weighted_loss
 from genolm.training.effect_model import effect_model
 from genolm.training.judge import Figures, judge, predict_logits
 from genolm.training.machine import (
@@ -78,8 +80,12 @@ class Finetuning:
 
     def predict(self, part: Part) -> Any:
         """Return the logits (rows, labels) of a part."""
-        examples = part.examples(self.length, conjoin=self.recipe.train.rc.startswith("conjoin"))
-        return predict_logits(self.model, examples, batch_size=self.batch_size, device=self.device)
+        train = self.recipe.train
+        examples = part.examples(self.length, conjoin=train.rc.startswith("conjoin"))
+        order = row_lengths(part, self.length).argsort(kind="stable") if train.bucket else None
+        return predict_logits(
+            self.model, examples, batch_size=self.batch_size, device=self.device, order=order
+        )
 
 
 @contextmanager
@@ -91,6 +97,7 @@ def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
     parts, model, tokenizer, length = prepare_parts(recipe)
     set_checkpointing(model, recipe.train.checkpointing)
     train = recipe.train
+    weighted_loss(train.class_weights, parts, recipe.label_task)  # refused before it is needed
     filled = FINE_TUNING.complete(train, train.learning_rate)
     filled["precision"] = choose_precision(train.precision, place)
     complete = recipe.model_copy(

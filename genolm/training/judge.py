@@ -28,21 +28,35 @@ PROBLEM_TYPES: dict[Task, ProblemType] = {
 
 @torch.no_grad()
 def predict_logits(
-    model: nn.Module, examples: PartExamples, *, batch_size: int, device: torch.device
+    model: nn.Module,
+    examples: PartExamples,
+    *,
+    batch_size: int,
+    device: torch.device,
+    order: NDArray[np.int64] | None = None,
 ) -> Scores:
-    """Return the logits (rows, labels) of every example; ``model`` is left in evaluation mode."""
+    """Return the logits (rows, labels) of every example; ``model`` is left in evaluation mode.
+
+    Args:
+        model: With a head of labels.
+        examples: What it reads.
+        batch_size: Rows at a time.
+        device: Where the model is.
+        order: In which rows go through the model, such as that of their lengths; the logits are
+            in the order of the rows.
+    """
     model.eval()
     logits = []
+    places = np.arange(len(examples)) if order is None else order
     for first in range(0, len(examples), batch_size):
-        rows = range(first, min(first + batch_size, len(examples)))
-        items = [examples[row] for row in rows]
+        items = [examples[int(row)] for row in places[first : first + batch_size]]
         inputs = {
             name: torch.stack([item[name] for item in items]).to(device)
             for name in items[0]
             if name != "labels"
         }
         logits.append(model(**inputs).logits.double().cpu())
-    return np.asarray(torch.cat(logits).numpy())
+    return np.asarray(torch.cat(logits).numpy())[places.argsort()]
 
 
 def judge(logits: Scores, targets: NDArray[Any], task: Task) -> Figures:

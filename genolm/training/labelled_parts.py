@@ -19,6 +19,7 @@ from genolm.data.randomness import coin_flips, permutation
 from genolm.errors import InputError, UsageError
 from genolm.genome.sequence import reverse_complement
 from genolm.metrics.baselines import kmer_scores, length_scores, majority_rate
+from genolm.training.buckets import bucketed, row_lengths
 from genolm.training.parts import Part
 from genolm.training.recipe_finetune import LabelledSection, Task
 
@@ -211,11 +212,22 @@ class EpochExamples:
         epochs: Number of epochs.
         seed: Of the orders and the strands.
         rc: "none", "augment" or "conjoin".
+        bucket: Rows of a batch, to make batches of similar lengths; None for any.
     """
 
     def __init__(
-        self, part: Part, *, length: int, per_epoch: int, epochs: int, seed: int, rc: str
+        self,
+        part: Part,
+        *,
+        length: int,
+        per_epoch: int,
+        epochs: int,
+        seed: int,
+        rc: str,
+        bucket: int | None = None,
     ) -> None:
+        self._bucket = bucket
+        self._lengths = None if bucket is None else row_lengths(part, length)
         self.per_epoch, self.epochs, self.seed = per_epoch, epochs, seed
         self._forward = part.examples(length, conjoin=rc == "conjoin")
         self._other_strand = part.examples(length, reverse=True) if rc == "augment" else None
@@ -232,7 +244,10 @@ class EpochExamples:
         """Return the epoch and the row of an example."""
         epoch, place = divmod(index, self.per_epoch)
         if epoch not in self._orders:
-            self._orders = {epoch: permutation(self.seed, epoch, len(self._forward))}
+            order = permutation(self.seed, epoch, len(self._forward))
+            if self._lengths is not None and self._bucket is not None:
+                order = bucketed(order[: self.per_epoch], self._lengths, self._bucket, self.seed)
+            self._orders = {epoch: order}
         return epoch, int(self._orders[epoch][place])
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:

@@ -26,6 +26,7 @@ from genolm.training.trainer import (
     CountTargets,
     Evaluate,
     Examples,
+    LossOf,
     Pace,
     RunTrainer,
     training_arguments,
@@ -61,6 +62,8 @@ class Loop:
         collate: Joins examples to a batch; None stacks them.
         ranks: Processes that share out every batch.
         count_targets: How much of a batch counts in its loss; needed with several processes.
+        loss: Of logits and labels; None leaves it to the model.
+        layer_decay: Factor of the learning rate from each layer to the one below it.
         flops_of_step: Number of a step to the model's operations in it; None tells no utilisation.
     """
 
@@ -80,6 +83,8 @@ class Loop:
     collate: Collate | None = None
     ranks: Ranks = field(default_factory=Ranks)
     count_targets: CountTargets | None = None
+    loss: LossOf | None = None
+    layer_decay: float = 1.0
     flops_of_step: FlopsOfStep | None = None
 
     def watch(self) -> Watch:
@@ -163,6 +168,7 @@ def _go_on(
         rate=rate.peak,
         weight_decay=train.weight_decay,
         betas=train.betas,
+        layer_decay=loop.layer_decay,
     )
     samples = pace.batch_size * loop.ranks.size * train.accumulate
     guard = Guard(loop.run, train.guard, train.spike, samples, examples.names, loop.ranks)
@@ -204,6 +210,7 @@ def _go_on(
             collate=loop.collate,
             ranks=loop.ranks,
             count_targets=loop.count_targets,
+            loss=loop.loss,
         )
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.asked:

@@ -18,7 +18,7 @@ from genolm.training.recipe import ModelSection
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
 
-HEAD_OPTIONS = ("pooling_strategy",)
+HEAD_OPTIONS = ("pooling_strategy", "mask_padding")
 """What a trained backbone can still be told when a new head is put on it."""
 
 
@@ -61,6 +61,10 @@ def classifier(
     """
     length = recipe.data.length or longest
     labels = label_options(recipe, space)
+    if recipe.train.bucket:
+        if recipe.model.options.get("mask_padding", True) is not True:
+            raise UsageError("train.bucket: leaves padding out; leave out model.mask_padding")
+        labels["mask_padding"] = True
     if recipe.train.head is not None:
         labels["oriented_head"] = recipe.train.head == "oriented"
     fresh = labels if recipe.model.path else labels | {"training_length": length}

@@ -7,6 +7,7 @@ nor LayerNorm weights; its RMSNorm and convolution weights do decay, as in the o
 of state-space duality.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +61,18 @@ PRETRAINING = {"hyenadna": HYENADNA, "caduceus": CADUCEUS}
 FINE_TUNING = PaperDefaults(1e-3, (0.9, 0.999), 0.01, 0.1, "cosine")
 """The GenomicBenchmarks protocol of the Caduceus paper, section 5.2, for both families."""
 
+LAYER = re.compile(r"\.layers\.(\d+)\.")
 NEVER_DECAYED = ("A_log", "D", "dt_bias", "init_states")
 
 
 def make_optimizer(
-    model: nn.Module, family: str, *, rate: float, weight_decay: float, betas: tuple[float, float]
+    model: nn.Module,
+    family: str,
+    *,
+    rate: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+    layer_decay: float = 1.0,
 ) -> GuardedAdamW:
     """Return AdamW over the parameters that are trained, in the family's decay groups.
 
@@ -74,19 +82,43 @@ def make_optimizer(
         rate: Learning rate of all groups.
         weight_decay: Of the parameters that decay.
         betas: AdamW's.
+        layer_decay: Factor of the rate from each layer to the one below it; see `depth_below`.
     """
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
     kept = set(names_without_decay(model, family))
+    layers = count_layers(model) if layer_decay < 1 else 0
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (spared if name in kept else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+            depth = depth_below(name, layers) if layers else 0
+            groups.setdefault((depth, name in kept), []).append(parameter)
+    # From the head down, so that the rate that is logged, the first group's, is the recipe's.
+    listed: list[dict[str, Any]] = [
+        {
+            "params": groups[depth, is_kept],
+            "weight_decay": 0.0 if is_kept else weight_decay,
+            "lr": rate * layer_decay**depth,
+        }
+        for depth, is_kept in sorted(groups)
     ]
-    # With a frozen backbone one of them may be empty, which AdamW refuses.
-    return GuardedAdamW([group for group in groups if group["params"]], lr=rate, betas=betas)
+    return GuardedAdamW(listed, lr=rate, betas=betas)
+
+
+def count_layers(model: nn.Module) -> int:
+    """Count the layers of a model by the names of its parameters."""
+    found = (LAYER.search(name) for name, _ in model.named_parameters())
+    return max((int(one[1]) + 1 for one in found if one is not None), default=0)
+
+
+def depth_below(name: str, layers: int) -> int:
+    """Return how far below the head a parameter is: 0 for the head and the final norm.
+
+    Args:
+        name: Of the parameter.
+        layers: Number of layers; the last of them is 1 below the head, the embedding 1 below all.
+    """
+    if (found := LAYER.search(name)) is not None:
+        return layers - int(found[1])
+    return layers + 1 if ".embeddings." in name else 0
 
 
 def names_without_decay(model: nn.Module, family: str) -> Iterator[str]:

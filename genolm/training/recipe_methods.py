@@ -68,6 +68,22 @@ class MethodKeys(TrainSection):
         description="of an equivariant model: whether the strands' scores are averaged, or told "
         "apart; null = invariant, or what rc: auto finds",
     )
+    class_weights: Literal["none", "balanced"] | dict[str, Positive] = Field(
+        default="none",
+        description="in the training loss: balanced = as classes are rarer, or {name: weight, ...} "
+        "with 1 for the others",
+    )
+    layer_decay: Positive = Field(
+        default=1.0,
+        le=1,
+        description="factor of the learning rate from each layer to the one below it, from the "
+        "head down; the embedding's is lowest",
+    )
+    bucket: bool = Field(
+        default=False,
+        description="batches of similar lengths, and padding left out of computing and pooling "
+        "(model.mask_padding: true)",
+    )
     self_pretrain: Annotated[SelfPretrainSection | None, BeforeValidator(_read_switch)] = Field(
         default=None,
         description="language modelling on the train sequences first; true = with its defaults",

@@ -40,6 +40,7 @@ class Examples(Protocol):
 
 Collate = Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]]
 CountTargets = Callable[[dict[str, torch.Tensor]], torch.Tensor]
+LossOf = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Evaluate = Callable[[], dict[str, float | None]]
 
 
@@ -133,6 +134,7 @@ class RunTrainer(Trainer):
         ranks: Processes that share out every batch.
         count_targets: How much of a batch counts in its loss; needed with several processes.
         collate: Joins examples to a batch; None stacks them.
+        loss: Of logits and labels; None leaves it to the model.
     """
 
     def __init__(
@@ -149,6 +151,7 @@ class RunTrainer(Trainer):
         ranks: Ranks,
         count_targets: CountTargets | None = None,
         collate: Collate | None = None,
+        loss: LossOf | None = None,
     ) -> None:
         super().__init__(
             model=model,
@@ -166,6 +169,7 @@ class RunTrainer(Trainer):
         self.guard = guard
         self.ranks = ranks
         self.count_targets = count_targets
+        self.loss = loss
 
     def training_step(self, *inputs: Any, **named: Any) -> torch.Tensor:
         """Do one batch, and show the guard its loss."""
@@ -175,6 +179,8 @@ class RunTrainer(Trainer):
 
     def compute_loss(self, *inputs: Any, **named: Any) -> Any:
         """Weigh this process's mean loss so that the mean over processes is that of all targets."""
+        if self.loss is not None:
+            return self._own_loss(self.loss, *inputs, **named)
         loss = super().compute_loss(*inputs, **named)
         if self.ranks.size == 1:
             return loss
@@ -182,6 +188,13 @@ class RunTrainer(Trainer):
         batch = inputs[1] if len(inputs) > 1 else named["inputs"]
         ours = self.count_targets(batch)
         return loss * (ours * self.ranks.size / self.ranks.sum(ours).clamp(min=1e-9))
+
+    @staticmethod
+    def _own_loss(
+        loss: LossOf, model: torch.nn.Module, inputs: dict[str, torch.Tensor], **_: Any
+    ) -> torch.Tensor:
+        shown = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        return loss(model(**shown).logits, inputs["labels"])
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.examples)
