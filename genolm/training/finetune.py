@@ -19,6 +19,7 @@ from genolm.training.judge import (
     write_predictions,
 )
 from genolm.training.loop import Ended, load_weights
+from genolm.training.lora import merge_adapters
 from genolm.training.machine import describe
 from genolm.training.patience import best_line
 from genolm.training.publish import publish, say_table
@@ -79,6 +80,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     step = ended.step if best is None else best["step"]
     if best is not None:
         load_weights(session.model, run.checkpoints / f"checkpoint-{step}")
+    merge_adapters(session.model)
     valid = session.judge(parts.valid)
     logits = session.predict(parts.test)
     test = judge(logits, parts.test.targets, task)

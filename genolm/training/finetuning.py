@@ -15,6 +15,7 @@ from genolm.training.buckets import row_lengths
 from genolm.training.class_weights import weighted_loss
 from genolm.training.effect_model import effect_model
 from genolm.training.judge import Figures, judge, predict_logits
+from genolm.training.lora import add_adapters
 from genolm.training.machine import (
     choose_device,
     choose_precision,
@@ -95,7 +96,7 @@ def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
     require_tensorboard(recipe.train.tensorboard)
     set_threads(recipe.train.threads)
     parts, model, tokenizer, length = prepare_parts(recipe)
-    set_checkpointing(model, recipe.train.checkpointing)
+    make_trainable(model, recipe)
     train = recipe.train
     weighted_loss(train.class_weights, parts, recipe.label_task)  # refused before it is needed
     filled = FINE_TUNING.complete(train, train.learning_rate)
@@ -135,5 +136,11 @@ def rebuild(recipe: FinetuneRecipe, parts: Parts) -> PreTrainedModel:
     else:
         assert recipe.data.length is not None
         model, *_ = classifier(recipe, parts.space, recipe.data.length)
-    set_checkpointing(model, recipe.train.checkpointing)
+    make_trainable(model, recipe)
     return model
+
+
+def make_trainable(model: PreTrainedModel, recipe: FinetuneRecipe) -> None:
+    """Set which parts of a model are recomputed, and which are trained if not all."""
+    set_checkpointing(model, recipe.train.checkpointing)
+    add_adapters(model, recipe.train.lora, recipe.train.seed)

@@ -103,6 +103,12 @@ class FinetuneRecipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _adapters_have_a_backbone(self) -> Self:
+        if self.train.lora is not None and self.train.freeze_backbone:
+            raise ValueError("train.lora: adapts the backbone; leave out train.freeze_backbone")
+        return self
+
+    @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
         metric = self.train.early_stopping_metric
         if self.label_task == "regression" and metric != "loss":

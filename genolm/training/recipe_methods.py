@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from genolm.training.recipe import TrainSection
-from genolm.training.recipe_types import Count, Positive, Section
+from genolm.training.recipe_types import Count, Momentum, Names, Positive, Section
 
 
 class SelfPretrainSection(Section):
@@ -41,11 +41,26 @@ class SelfPretrainSection(Section):
         return self
 
 
+class LoRASection(Section):
+    """Low-rank adapters in the linear layers of the backbone (Hu et al. 2021, arXiv 2106.09685)."""
+
+    rank: Count = Field(default=8, description="rank of the change of each layer")
+    alpha: Positive = Field(default=16, description="the change is scaled by alpha / rank")
+    dropout: Momentum = Field(default=0.0, description="of the adapters' inputs, while training")
+    targets: Names | None = Field(
+        default=None,
+        description="names of layers (in_proj, out_proj, x_proj, ...); null = all linear ones",
+    )
+
+
 def _read_switch(value: object) -> object:
     """Read true as a section of defaults, and false as none."""
     if isinstance(value, bool):
         return {} if value else None
     return value
+
+
+Switch = BeforeValidator(_read_switch)
 
 
 class MethodKeys(TrainSection):
@@ -84,7 +99,12 @@ class MethodKeys(TrainSection):
         description="batches of similar lengths, and padding left out of computing and pooling "
         "(model.mask_padding: true)",
     )
-    self_pretrain: Annotated[SelfPretrainSection | None, BeforeValidator(_read_switch)] = Field(
+    lora: Annotated[LoRASection | None, Switch] = Field(
+        default=None,
+        description="train adapters of low rank and the head alone; they are merged into the "
+        "published model; true = with the defaults (needs peft)",
+    )
+    self_pretrain: Annotated[SelfPretrainSection | None, Switch] = Field(
         default=None,
         description="language modelling on the train sequences first; true = with its defaults",
     )
