@@ -171,6 +171,7 @@ class Guard:
             "overflows": self.overflows,
             "skipped": self.skipped,
             "processes": self.ranks.size,
+            "slices": self.ranks.ways,
         }
         write_json(folder / STATE, state)
 
@@ -181,9 +182,12 @@ class Guard:
             self.losses.extend(state["losses"])
             self.in_a_row, self.skipped = state["in_a_row"], state["skipped"]
             self.overflows = state.get("overflows", 0)
-            if state.get("processes", 1) != self.ranks.size:
+            before, slices = state.get("processes", 1), state.get("slices", 1)
+            if (before, slices) != (self.ranks.size, self.ranks.ways):
+                cut = f", with {self.ranks.ways} slices of a window for {slices}"
                 warn(
-                    f"{self.ranks.size} processes go on where {state.get('processes', 1)} stopped:"
+                    f"{self.ranks.size} processes go on where {before} stopped"
+                    f"{cut if slices != self.ranks.ways else ''}:"
                     " the same samples in the same order, but sums are rounded otherwise, so that"
                     " the weights will not be those of an uninterrupted run to the last bit"
                 )

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
 from genolm import console
+from genolm.parallel import shard_sequence
 from genolm.training.board import open_board
 from genolm.training.callbacks import Clock, RunCallback, StopRequest, TrainingMeter
 from genolm.training.checkpoints import checkpoint_step
@@ -170,7 +171,7 @@ def _go_on(
         betas=train.betas,
         layer_decay=loop.layer_decay,
     )
-    samples = pace.batch_size * loop.ranks.size * train.accumulate
+    samples = pace.batch_size * loop.ranks.shares * train.accumulate
     guard = Guard(loop.run, train.guard, train.spike, samples, examples.names, loop.ranks)
     if checkpoint is not None:
         guard.load(checkpoint)
@@ -212,7 +213,8 @@ def _go_on(
             count_targets=loop.count_targets,
             loss=loop.loss,
         )
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with shard_sequence(loop.ranks.sequence):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stop.asked:
         console.say(
             f"stopped at step {trainer.state.global_step}; the same command goes on from there"

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 from genolm import console
 from genolm.data.language import LanguageDataset
 from genolm.data.masking import IGNORED
+from genolm.parallel import add_up, sequence_group
 from genolm.training.board import require_tensorboard
 from genolm.training.genomes import (
     Genomes,
@@ -43,6 +44,7 @@ from genolm.training.publish import publish, say_table
 from genolm.training.ranks import Ranks, join_ranks
 from genolm.training.recipe_pretrain import PretrainRecipe
 from genolm.training.run_folder import RunFolder
+from genolm.training.slices import slice_examples
 from genolm.training.trainer import Pace
 from genolm.training.watch import count_steps
 
@@ -120,7 +122,9 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     complete = _complete(recipe, model, place)
     run = RunFolder(complete.output)
     with (
-        join_ranks(place, recipe.train.rank_timeout, run.checkpoints) as ranks,
+        join_ranks(
+            place, recipe.train.rank_timeout, run.checkpoints, recipe.train.sequence_ranks
+        ) as ranks,
         open_genomes(complete.data) as genomes,
         kernel_backend(recipe.train.backend),
     ):
@@ -199,7 +203,10 @@ def _train(session: Pretraining) -> Ended:
         flops_of_step=count_steps(session.model.config, recipe, session.ranks),
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),
     )
-    return run_loop(loop, training_examples(recipe, session.genomes), partial(judge.look, look))
+    examples = slice_examples(
+        training_examples(recipe, session.genomes), loop.pace.batch_size, session.ranks.ways
+    )
+    return run_loop(loop, examples, partial(judge.look, look))
 
 
 def _judge(session: Pretraining) -> GenomeJudge:
@@ -219,10 +226,11 @@ def count_targets(batch: dict[str, torch.Tensor], *, causal: bool) -> torch.Tens
         batch: ``labels`` and perhaps ``loss_weights``, (batch, length).
         causal: Whether each position is predicted from those before it.
     """
-    first = 1 if causal else 0
+    group = sequence_group()  # where windows are slices, those of all of them count
+    first = 1 if causal and (group is None or group.place == 0) else 0
     counted = (batch["labels"][:, first:] != IGNORED).float()
     weights = batch.get("loss_weights")
-    return (counted if weights is None else counted * weights[:, first:]).sum()
+    return add_up((counted if weights is None else counted * weights[:, first:]).sum())
 
 
 def _finish(session: Pretraining, ended: Ended) -> None:

@@ -17,7 +17,9 @@ from torch import Tensor, distributed
 
 from genolm.console import be_silent
 from genolm.errors import UsageError
+from genolm.parallel import SequenceGroup
 from genolm.training.lost_ranks import say_who_is_lost, say_who_never_came
+from genolm.training.slices import join_group
 
 PATIENCE: Final = timedelta(days=7)
 """For which the others wait while the first process does what it does alone."""
@@ -33,16 +35,28 @@ class Ranks:
         rank: Its number, from 0.
         size: How many there are.
         patient: For waiting as long as it takes; None if there is nobody to wait for.
+        sequence: Those that have the other slices of this one's sequences; None if these are whole.
     """
 
     rank: int = 0
     size: int = 1
     patient: distributed.ProcessGroup | None = None
+    sequence: SequenceGroup | None = None
 
     @property
     def leads(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
+
+    @property
+    def ways(self) -> int:
+        """How many slices a sequence is cut into."""
+        return 1 if self.sequence is None else self.sequence.size
+
+    @property
+    def shares(self) -> int:
+        """How many shares a batch is dealt out in: one for each whole sequence."""
+        return self.size // self.ways
 
     def wait(self, *, patiently: bool = False) -> None:
         """Go on when all have come here.
@@ -81,12 +95,12 @@ class Ranks:
         Raises:
             UsageError: They cannot be shared out evenly.
         """
-        if batch_size % self.size:
+        if batch_size % self.shares:
             raise UsageError(
-                f"train.batch_size: {batch_size} windows cannot be shared out over {self.size} "
+                f"train.batch_size: {batch_size} windows cannot be shared out over {self.shares} "
                 "processes; choose a multiple"
             )
-        return batch_size // self.size
+        return batch_size // self.shares
 
 
 def _device() -> str:
@@ -109,28 +123,34 @@ def refuse_ranks(verb: str) -> None:
 
 
 @contextmanager
-def join_ranks(device: torch.device, minutes: float, checkpoints: Path) -> Iterator[Ranks]:
+def join_ranks(
+    device: torch.device, minutes: float, checkpoints: Path, ways: int = 1
+) -> Iterator[Ranks]:
     """Meet the other processes, if there are any, for as long as the block runs.
 
     Args:
         device: To train on.
         minutes: To wait for the others, at the beginning and in every exchange.
         checkpoints: The run's, to say what is left when another process is lost.
+        ways: How many processes share a sequence.
 
     Raises:
+        UsageError: The processes cannot be divided so.
         ConnectionError: Another process has not come, has gone, or does not answer.
     """
     size, rank = count_processes(), int(os.environ.get("RANK", "0"))
+    wait = timedelta(minutes=minutes)
     if size == 1:
+        join_group(rank, size, ways, wait)
         yield Ranks()
         return
     from accelerate import PartialState
 
     with say_who_never_came(rank, size, minutes):
-        wait = timedelta(minutes=minutes)
         state = PartialState(cpu=device.type == "cpu", timeout=wait)
         patient = distributed.new_group(backend="gloo", timeout=PATIENCE)
-    ranks = Ranks(state.process_index, state.num_processes, patient)
+        sequence = join_group(rank, size, ways, wait)
+    ranks = Ranks(state.process_index, state.num_processes, patient, sequence)
     if not ranks.leads:
         be_silent()
     try:

@@ -39,6 +39,11 @@ class PretrainTrainSection(TrainSection):
         default=10.0,
         description="minutes that a process waits for the others (torchrun) before it gives up",
     )
+    sequence_ranks: Count = Field(
+        default=1,
+        description="processes (torchrun) that share each window, a slice of its length each; must "
+        "divide their number and data.length",
+    )
     learning_rate: Positive | None = Field(
         default=None, description="null = the paper's: 8e-3 (Caduceus), 6e-4 (HyenaDNA)"
     )
@@ -72,6 +77,12 @@ class PretrainRecipe(Section):
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         lengths = [stage.length for stage in self.train.length_stages]
+        ways = self.train.sequence_ranks
+        if any(length % ways for length in (*lengths, self.data.length)):
+            raise ValueError(
+                f"train.sequence_ranks: {ways} must divide data.length, {self.data.length}, and "
+                "the length of every stage"
+            )
         if any(self.data.length % length for length in lengths):
             raise ValueError(
                 f"train.length_stages: {lengths} must divide data.length, {self.data.length}"

@@ -40,6 +40,7 @@ FREE_KEYS = frozenset(
         "train.checkpointing",
         "train.tensorboard",
         "train.rank_timeout",
+        "train.sequence_ranks",
         "train.log_every",
         "train.save_every",
         "train.eval_every",

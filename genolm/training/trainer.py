@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging as transformers_logging
 
+from genolm.parallel import shard_sequence
 from genolm.training.callbacks import Clock
 from genolm.training.checkpoints import mark_complete
 from genolm.training.guard import Guard
@@ -206,7 +207,7 @@ class RunTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Return the figures of the whole validation part, and log them as ``valid_...``."""
-        with self.clock.pause():
+        with self.clock.pause(), shard_sequence(None):  # on whole windows
             figures = self.evaluate_part()
         logged: dict[str, Any] = {f"valid_{name}": value for name, value in figures.items()}
         self.log(logged)

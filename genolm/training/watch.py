@@ -71,7 +71,7 @@ def count_steps(config: PreTrainedConfig, recipe: PretrainRecipe, ranks: Ranks) 
     train, length = recipe.train, recipe.data.length
     ends = list(accumulate(stage.steps for stage in train.length_stages))
     lengths = [stage.length for stage in train.length_stages] + [length]
-    windows = train.batch_size // ranks.size
+    windows = train.batch_size // ranks.shares
     costs = [count_cost(config, one, batch_size=windows * length // one) for one in lengths]
     tokens = train.batch_size * train.accumulate * length
     flops = [tokens * cost.training_flops for cost in costs]

@@ -167,3 +167,16 @@ def test_targets_count_by_their_weights(causal, expected):
 def test_one_process_trains_without_a_group(pretraining):
     assert pretrain(pretraining(train={"steps": 1})).is_dir()
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "masked_lm"])
+@pytest.mark.slow  # starts torch four times
+def test_processes_that_share_windows_have_the_losses_of_one(genome, tmp_path, objective):
+    alone, one = recipe(genome, tmp_path, "alone", objective, 6)
+    together, two = recipe(genome, tmp_path, "together", objective, 6)
+    stages = "train.length_stages=[{length: 32, steps: 2}]"
+    done = run(alone, 1, stages)
+    assert done.returncode == 0, done.stderr
+    done = run(together, 4, stages, "train.sequence_ranks=2")
+    assert done.returncode == 0, done.stderr
+    assert_alike(one, two)
