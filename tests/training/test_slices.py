@@ -69,7 +69,7 @@ def test_a_batch_is_dealt_out_by_groups():
 @pytest.mark.parametrize("train", [{"sequence_ranks": 3}, {"sequence_ranks": 8}])
 def test_a_length_that_cannot_be_cut_evenly_is_refused(pretraining, train):
     stages = [{"length": 4, "steps": 1}]
-    with pytest.raises(ValidationError, match="sequence_ranks: [38] must divide data.length, 32"):
+    with pytest.raises(ValidationError, match=r"sequence_ranks: [38] must divide data.length, 32"):
         pretraining(train=train | {"length_stages": stages})
 
 
