@@ -132,6 +132,7 @@ def test_a_published_recipe_makes_the_published_model(name, toy):
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED[name]
     names = {"mixer": ["mixer"], "both": ["mixer", "mlp"]}.get(recipe.train.checkpointing, [])
     recompute_parts(model, names)
+    assert recipe.data.bed_windows == name.partition("_")[0]
     bases = recipe.train.batch_size * recipe.train.accumulate * recipe.data.length
     if name.startswith("caduceus"):
         assert bases == 1 << 20
@@ -140,6 +141,27 @@ def test_a_published_recipe_makes_the_published_model(name, toy):
     else:
         assert 64 <= recipe.train.batch_size * recipe.train.accumulate <= 256
         assert model.config.max_seq_len == recipe.data.length + 2
+
+
+@pytest.mark.parametrize("name", ["hyenadna_tiny_1k", "caduceus_ps_1k_d118"])
+def test_a_published_recipe_runs_on_its_bed_when_it_is_made_tiny(name, tmp_path, monkeypatch):
+    from genolm import load
+    from genolm.training.pretrain import pretrain
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write_toy(tmp_path / "hg38.fa", np.random.default_rng(0))
+    rows = [
+        f"{contig}\t{start}\t{start + 400}\t{split}\n"
+        for contig in "ab"
+        for start, split in ((0, "train"), (1000, "valid"), (2000, "test"))
+    ]
+    (tmp_path / "data" / "human-sequences.bed").write_text("".join(rows))
+    family = name.partition("_")[0]
+    changes = ["data.fasta=hg38.fa", "data.length=64", "train.threads=1", "train.steps=2"]
+    changes += [f"model={{family: {family}, d_model: 8, n_layer: 1}}", "train.batch_size=2"]
+    model = pretrain(load_pretrain_recipe(name, [*changes, "train.test_windows=2"]))
+    assert load(model)[0].config.training_length == 64
 
 
 @pytest.mark.parametrize("name", SMOKE)
