@@ -19,8 +19,9 @@ from torch.optim import AdamW
 
 from genolm.console import warn
 from genolm.training.checkpoints import read_json, write_json
+from genolm.training.json_lines import append_json_line
 from genolm.training.ranks import Ranks
-from genolm.training.run_folder import RunFolder, append_json_line
+from genolm.training.run_folder import RunFolder
 
 Action = Literal["stop", "skip"]
 

@@ -26,6 +26,7 @@ from genolm.atomic import temporary_name, write_text
 from genolm.errors import UsageError
 from genolm.lock import hold_folder
 from genolm.training.checkpoints import latest_checkpoint, read_json, write_json
+from genolm.training.json_lines import append_json_line, read_json_lines
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
 
@@ -278,20 +279,6 @@ def replace_folder_when_done(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def append_json_line(file: Path, values: Mapping[str, Any]) -> None:
-    """Add one line to a file of JSON lines."""
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(json.dumps(values) + "\n")
-
-
-def read_json_lines(file: Path) -> list[dict[str, Any]]:
-    """Return the lines of a file of JSON lines; a half line at the end (a crash) is left out."""
-    if not file.is_file():
-        return []
-    text = file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _recipe_text(recipe: AnyRecipe, facts: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from genolm.atomic import write_text
 from genolm.errors import UsageError
+from genolm.training.json_lines import append_json_line, read_json_lines
 from genolm.training.recipe_search import Choices, Dimension, Scalar, SearchSection
-from genolm.training.run_folder import append_json_line, read_json_lines
 
 if TYPE_CHECKING:
     import optuna

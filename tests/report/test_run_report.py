@@ -22,8 +22,9 @@ from genolm.report.predictions import (
     show_predictions,
     value_dots,
 )
+from genolm.training.json_lines import append_json_line
 from genolm.training.recipe_pretrain import PretrainRecipe
-from genolm.training.run_folder import RunFolder, append_json_line
+from genolm.training.run_folder import RunFolder
 
 FACTS = {
     "versions": {"genolm": "1", "torch": "2"},
