@@ -1,13 +1,17 @@
 """The end of a run: the model and its figures appear whole, or not at all."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
+from genolm.atomic import temporary_name
 from genolm.training.checkpoints import write_json
-from genolm.training.run_folder import RunFolder, replace_folder_when_done
+from genolm.training.run_folder import RunFolder
 from genolm.training.trainer import say_what_could_not_be_written
 
 
@@ -22,6 +26,21 @@ def publish(
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     write_json(run.metrics, metrics)
+
+
+@contextmanager
+def replace_folder_when_done(final: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``final`` when the block succeeds."""
+    partial = temporary_name(final)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if final.exists():
+            shutil.rmtree(final)
+        partial.replace(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def say_table(

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from genolm.atomic import temporary_name, write_text
+from genolm.atomic import write_text
 from genolm.errors import UsageError
 from genolm.lock import hold_folder
 from genolm.training.checkpoints import latest_checkpoint, read_json, write_json
@@ -264,21 +264,6 @@ class RunFolder:
             if file == self.lines or file.is_file():
                 kept = [line for line in read_json_lines(file) if line["step"] <= step]
                 write_text(file, "".join(json.dumps(line) + "\n" for line in kept))
-
-
-@contextmanager
-def replace_folder_when_done(final: Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of ``final`` when the block succeeds."""
-    partial = temporary_name(final)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if final.exists():
-            shutil.rmtree(final)
-        partial.replace(final)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _recipe_text(recipe: AnyRecipe, facts: Mapping[str, Any]) -> str:

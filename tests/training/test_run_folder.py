@@ -4,7 +4,8 @@ import pytest
 
 from genolm.errors import UsageError
 from genolm.training.checkpoints import checkpoint_step, is_complete, mark_complete
-from genolm.training.run_folder import RunFolder, replace_folder_when_done
+from genolm.training.publish import replace_folder_when_done
+from genolm.training.run_folder import RunFolder
 
 FACTS = {"versions": {"genolm": "1"}, "data": {"fasta": "abc"}}
 
