@@ -14,7 +14,8 @@ def evaluate(
         str,
         typer.Argument(
             help="genomic_benchmarks, nucleotide_transformer, gue, chromatin_profiles, species,"
-            " variants (of the recipe), or folder: every labelled set in --data."
+            " variants (of the recipe), eqtl (frozen models, an SVM by distance), or folder: every"
+            " labelled set in --data."
         ),
     ],
     overrides: Annotated[
@@ -104,6 +105,14 @@ def evaluate(
 
     from genolm.atomic import write_text
     from genolm.console import say
+    from genolm.evaluation.eqtl_table import EqtlRequest, run_eqtl
+
+    if suite == "eqtl":
+        given = (reference or (), model or (), overrides or ())
+        table = run_eqtl(EqtlRequest(data, output, *given, restart, device, threads))
+        print(table.read_text(encoding="utf-8"), end="")
+        return 0
+
     from genolm.evaluation.evaluate import evaluate as run
     from genolm.evaluation.request import Request
 

@@ -121,3 +121,24 @@ def test_wrong_usage_is_one_line_and_exit_code_2(more, said, sets, capsys):
     assert err.count("\n") == 1
     assert said in err
     assert not (sets / "out").exists()
+
+
+def test_eqtls_have_a_protocol_of_their_own(tmp_path, capsys):
+    from genolm.models import build_model
+
+    model = build_model("caduceus", "masked_lm", {"d_model": 8, "n_layer": 1}, seed=1)
+    model.save_pretrained(tmp_path / "tiny")
+    (tmp_path / "g.fa").write_text(f">1\n{'ACGT' * 60}\n>9\n{'ACGT' * 60}\n")
+    lines = [
+        f"{contig}\t{pos}\tA\tC\t{pos // 4 % 2}\t500"
+        for contig in (1, 9)
+        for pos in range(41, 201, 4)
+    ]
+    header = "chrom\tpos\tref\talt\tlabel\tdistance_to_nearest_tss"
+    (tmp_path / "variants.tsv").write_text("\n".join([header, *lines]) + "\n")
+    given = ["evaluate", "eqtl", "--data", str(tmp_path), "-r", str(tmp_path / "g.fa")]
+    given += ["-m", str(tmp_path / "tiny"), "-o", str(tmp_path / "out"), "window=32"]
+    assert run([*given, "site_window=9", "tissue=null"]) == 0
+    assert "| tiny | <30000 | 40 | 40 |" in capsys.readouterr().out
+    assert run([*given, "tisue=null"]) == 2
+    assert "did you mean tissue" in capsys.readouterr().err
