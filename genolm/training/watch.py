@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedConfig
@@ -14,6 +15,8 @@ from genolm.models.configuration import GenolmConfig
 from genolm.models.cost import count_cost
 from genolm.training.ranks import Ranks
 from genolm.training.recipe_pretrain import PretrainRecipe
+
+STATUS = Path("/proc/self/status")
 
 FlopsOfStep = Callable[[int], float]
 
@@ -96,9 +99,11 @@ def peak_memory(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
+    if STATUS.is_file():  # getrusage would count what ran before in the same process, too
+        fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        return int(fields["VmHWM"].split()[0]) * 1024 if "VmHWM" in fields else None
+    if sys.platform != "darwin":
         return None
     import resource
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

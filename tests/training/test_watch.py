@@ -1,6 +1,7 @@
 """What a training makes of the machine, and the peaks it is measured against."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from genolm.training import peak
 from genolm.training.peak import GPU_TERAFLOPS, gpu_peak, peak_flops
 from genolm.training.pretrain import pretrain
 from genolm.training.ranks import Ranks
-from genolm.training.watch import Watch, count_steps, peak_memory, tell_machine
+from genolm.training.watch import STATUS, Watch, count_steps, peak_memory, tell_machine
 
 CPU = torch.device("cpu")
 
@@ -71,13 +72,22 @@ def test_what_is_unknown_is_left_out():
 
 
 def test_memory_is_a_high_water_mark():
-    before = peak_memory(CPU)
-    size = before // 4 + (64 << 20)
-    block = torch.ones(size + before, dtype=torch.uint8)
+    if not STATUS.is_file():
+        pytest.skip("the mark can be set back on Linux only")
+    Path("/proc/self/clear_refs").write_text("5")
+    before, size = peak_memory(CPU), 64 << 20
+    block = torch.ones(size, dtype=torch.uint8)
     after = peak_memory(CPU)
-    assert after >= before + size
+    assert 0.9 * size < after - before < 2 * size
     del block
-    assert peak_memory(CPU) == after
+    assert peak_memory(CPU) > 0.99 * after  # the kernel counts threads in batches
+
+
+def test_memory_that_nobody_counts_is_left_out(monkeypatch, tmp_path):
+    monkeypatch.setattr("genolm.training.watch.STATUS", tmp_path / "none")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert peak_memory(CPU) is None
+    assert Watch(CPU).figures(1, 1, 1.0) == {}
 
 
 def test_a_step_costs_what_its_stage_shows(pretraining):
