@@ -43,6 +43,14 @@ def evaluate(
         str | None,
         typer.Option(help="A file, or the name of a shipped one: models, and keys by task."),
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="finetune, probe (of the embeddings), k_shot or soft_prompt (causal models), for"
+            " every row.",
+            show_default="the recipe's, or finetune",
+        ),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +130,7 @@ def evaluate(
         output=output,
         models=model or (),
         recipe=recipe,
-        overrides=overrides or (),
+        overrides=[*(overrides or ()), *([] if method is None else [f"method.name={method}"])],
         protocol=protocol,
         seeds=seeds,
         folds=folds,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genolm.bundled import bundled_models
 from genolm.evaluation.baselines import Contest, Outcome, run_baseline, varies
+from genolm.evaluation.methods import run_method, split_method
 from genolm.evaluation.plan import Plan
 from genolm.evaluation.prepare import Prepared
 from genolm.evaluation.request import Run
@@ -161,15 +162,19 @@ class TaskContest:
 
     def _train(self, row: str, file: ResultFile) -> tuple[Values, Scores]:
         planned = self.prepared.planned
+        source = f"{row} on {planned.task.name}"
+        method, recipe_values = split_method(planned.recipes[row], source)
         values = merge(
-            planned.recipes[row],
+            recipe_values,
             {
                 "data": self.section,
                 "train": {"seed": self.run.seed},
                 "output": str(file.run_folder),
             },
         )
-        recipe = check_values(FinetuneRecipe, values, f"{row} on {planned.task.name}")
+        recipe = check_values(FinetuneRecipe, values, source)
+        if method.name != "finetune":
+            return run_method(method, recipe, self.labelled, self.device)
         finetune(recipe, device=self.device.type, with_baselines=False)
         run = RunFolder(file.run_folder)
         shutil.rmtree(run.checkpoints, ignore_errors=True)

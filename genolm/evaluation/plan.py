@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from genolm.bundled import bundled_models, bundled_names
 from genolm.errors import UsageError
+from genolm.evaluation.methods import split_method
 from genolm.evaluation.protocols import Protocol, find_protocol
 from genolm.evaluation.request import Request, Run
 from genolm.evaluation.settings import (
@@ -255,7 +256,8 @@ def _check(values: Values, source: str) -> None:
     if "model" not in values:
         raise UsageError(f"{source}: no model; write model: under its name, or under default")
     files = {"data": {"train": "train.csv.gz", "test": "test.csv.gz"}}
-    recipe = check_values(FinetuneRecipe, {**merge(files, values), "output": "."}, source)
+    _, rest = split_method(values, source)
+    recipe = check_values(FinetuneRecipe, {**merge(files, rest), "output": "."}, source)
     path = recipe.model.path
     if path is not None and str(path) not in bundled_models() and not path.is_dir():
         raise UsageError(f"{source}: model.path: there is no folder {path}")
