@@ -51,7 +51,9 @@ class VariantFiles:
             return VariantPart(rows, space.encode(rows), self.genome)
 
         whole, test = self.train.fitting(window), self.test.fitting(window)
-        skipped = {"train": whole.skipped, "test": test.skipped if self.data.test else {}}
+        # What was left out of a file that both parts come from counts for train.
+        own = test.skipped if self.data.test else test.skipped - self.test.skipped
+        skipped = {"train": whole.skipped, "test": own}
         learned = part(whole)
         if self.valid is not None:
             held = self.valid.fitting(window)

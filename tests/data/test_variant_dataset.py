@@ -57,6 +57,8 @@ def test_indels_have_windows_of_one_length_and_sites_at_the_base_that_follows():
     # REF has no base there: what is read next is base 15, on the other strand base 14.
     assert sites == [[5, 7], [5, 4]]
     assert reverse_complement(ref)[7] == reverse_complement(CONTIG[14])
+    ((there, _),), turned = show(INSERTION, reverse=True)
+    assert there[turned[0][0]] == reverse_complement(CONTIG[14])
     ((ref, alt),), sites = show(DELETION)
     assert (ref, alt) == (CONTIG[10:22], CONTIG[10:15] + CONTIG[18:25])
     assert sites == [[5, 4], [5, 7]]

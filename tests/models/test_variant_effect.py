@@ -7,6 +7,7 @@ import torch
 
 from genolm import load
 from genolm.models import build_model
+from genolm.models.describe import describe_model
 from genolm.models.families import objective_of
 from genolm.tokenization.tokenizer import CaduceusTokenizer, HyenaDNATokenizer
 
@@ -159,6 +160,16 @@ def test_another_models_backbone_gets_a_fresh_head_by_seed(tmp_path):
     assert first["hidden.weight"].shape == (6, 80)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["out.weight"], other["out.weight"])
+
+
+def test_a_model_is_described_with_its_head(tmp_path):
+    build("ps", effect_hidden=12, effect_antisymmetric=True).float().save_pretrained(tmp_path)
+    facts = describe_model(tmp_path)
+    assert facts["task"] == "variant_effect"
+    assert facts["effect"].startswith("head with a hidden layer of 12, antisymmetric")
+    plain = build_model("caduceus", "classification", {"d_model": 8, "n_layer": 1}, seed=1)
+    plain.save_pretrained(tmp_path / "plain")
+    assert describe_model(tmp_path / "plain")["effect"] is None
 
 
 def test_a_hidden_layer_needs_a_width():

@@ -188,6 +188,19 @@ def test_the_test_part_may_be_groups_of_train(variant_effect):
     assert not {"I3", "I4", "I5"} & set(parts.train.rows.groups)
 
 
+def test_what_a_file_lacks_is_counted_once_though_two_parts_come_from_it(variant_effect, tmp_path):
+    with (tmp_path / "I.vcf").open("a") as file:
+        file.write("I\t9\t.\tN\tA\t.\t.\tCLASS=bad;GENE=I0\n")
+        bases = (tmp_path / "I.vcf").read_text().splitlines()[12].split("\t")
+        cells = [*bases[:4], bases[3] + "ACGT" * 5, *bases[5:7], "CLASS=bad;GENE=I3"]
+        file.write("\t".join(cells) + "\n")
+    recipe = variant_effect(data={"group": "GENE", "test": None, "test_groups": "I3"})
+    assert prepare_parts(recipe)[0].skipped == {
+        "train": {"non_acgt_ref": 1},
+        "test": {"too_long": 1},
+    }
+
+
 def test_groups_that_are_contigs_have_aliases(variant_effect, tmp_path):
     with (tmp_path / "I.vcf").open("a") as file:
         file.write((tmp_path / "II.vcf").read_text().partition("INFO\n")[2])
