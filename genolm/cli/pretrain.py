@@ -35,7 +35,8 @@ def pretrain(
     `metrics.jsonl`, `recipe.yaml` and `checkpoints/`.
 
     Under torchrun, each process takes its share of every batch (train.batch_size counts all of it):
-    `torchrun --nproc-per-node 2 -m genolm pretrain RECIPE`.
+    `torchrun --nproc-per-node 2 -m genolm pretrain RECIPE`. With train.sequence_ranks they share
+    the length of the windows, with train.sharding=fsdp the weights.
 
     Example: `genolm pretrain yeast_mamba data.fasta=yeast.fa.gz train.steps=500 output=runs/yeast`
     """

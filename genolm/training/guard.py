@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 
 from genolm.console import warn
@@ -141,7 +142,7 @@ class Guard:
     def _find_fault(self, loss: float, optimizer: torch.optim.Optimizer) -> str | None:
         if not math.isfinite(loss):
             return "the loss is no longer a number"
-        if not _gradients_are_finite(optimizer):
+        if not _gradients_are_finite(optimizer, self.ranks):
             return "a gradient is no longer a number"
         if self.spike is None or len(self.losses) < FEWEST:
             return None
@@ -194,7 +195,7 @@ class Guard:
                 )
 
 
-def _gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:
+def _gradients_are_finite(optimizer: torch.optim.Optimizer, ranks: Ranks) -> bool:
     gradients = [
         parameter.grad
         for group in optimizer.param_groups
@@ -203,8 +204,11 @@ def _gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:
     ]
     if not gradients:
         return True
+    here = [one.to_local() if isinstance(one, DTensor) else one for one in gradients]
     # Of a sum of norms one look at the device is enough.
-    return bool(torch.stack(torch._foreach_norm(gradients)).sum().isfinite())
+    finite = bool(torch.stack(torch._foreach_norm(here)).sum().isfinite())
+    # Of shards every process has seen its own.
+    return not ranks.any(not finite) if isinstance(gradients[0], DTensor) else finite
 
 
 class GuardedAdamW(AdamW):

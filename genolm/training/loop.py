@@ -33,6 +33,7 @@ from genolm.training.trainer import (
     training_arguments,
 )
 from genolm.training.watch import FlopsOfStep, Watch
+from genolm.training.weight_shards import ShardingTrainer, shard_weights
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -66,6 +67,7 @@ class Loop:
         loss: Of logits and labels; None leaves it to the model.
         layer_decay: Factor of the learning rate from each layer to the one below it.
         flops_of_step: Number of a step to the model's operations in it; None tells no utilisation.
+        shards: Whether every process keeps its share of the weights only.
     """
 
     run: RunFolder
@@ -87,6 +89,7 @@ class Loop:
     loss: LossOf | None = None
     layer_decay: float = 1.0
     flops_of_step: FlopsOfStep | None = None
+    shards: bool = False
 
     def watch(self) -> Watch:
         """Return what tells the figures of the machine."""
@@ -160,7 +163,12 @@ def _go_on(
     clock: Clock,
     checkpoint: Path | None,
 ) -> Ended:
-    train, pace = loop.train, loop.pace
+    train, pace, kind = loop.train, loop.pace, RunTrainer
+    if loop.shards:
+        if checkpoint is not None:
+            load_weights(loop.model, checkpoint)
+        shard_weights(loop.model, loop.device, loop.ranks)
+        kind = ShardingTrainer
     rate = learning_rate(train, loop.peak, pace.steps)
     assert train.betas is not None
     optimizer = make_optimizer(
@@ -199,7 +207,7 @@ def _go_on(
             board=board,
         )
         callbacks: list[TrainerCallback] = [callback]
-        trainer = RunTrainer(
+        trainer = kind(
             model=loop.model,
             arguments=training_arguments(loop.run, train, pace, loop.device, best_by=loop.best_by),
             examples=examples,

@@ -7,7 +7,7 @@ judged beside the count models, and the model is published.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from genolm.training.run_folder import RunFolder
 from genolm.training.slices import slice_examples
 from genolm.training.trainer import Pace
 from genolm.training.watch import count_steps
+from genolm.training.weight_shards import join_weights
 
 JUDGED = ("valid", "test")
 
@@ -105,6 +106,7 @@ def pretrain(recipe: PretrainRecipe, *, restart: bool = False, device: str = "au
                 return run.model
             _say_what_is_trained(session)
             ended = _train(session)
+            session = replace(session, model=join_weights(session.model))
             if ranks.leads:
                 _finish(session, ended)
             ranks.wait(patiently=True)
@@ -199,6 +201,7 @@ def _train(session: Pretraining) -> Ended:
         label="pretraining",
         collate=LanguageDataset.collate,
         ranks=session.ranks,
+        shards=train.sharding == "fsdp",
         count_targets=partial(count_targets, causal=recipe.objective == "causal_lm"),
         flops_of_step=count_steps(session.model.config, recipe, session.ranks),
         beside="; counting: " + ", ".join(f"{name} {bits:.3f}" for name, bits in rows.items()),

@@ -39,6 +39,11 @@ class PretrainTrainSection(TrainSection):
         default=10.0,
         description="minutes that a process waits for the others (torchrun) before it gives up",
     )
+    sharding: Literal["none", "fsdp"] = Field(
+        default="none",
+        description="fsdp = each process (torchrun) keeps its share of weights, gradients and "
+        "moments, instead of a copy of all (FSDP2)",
+    )
     sequence_ranks: Count = Field(
         default=1,
         description="processes (torchrun) that share each window, a slice of its length each; must "

@@ -42,6 +42,7 @@ FREE_KEYS = frozenset(
         "train.tensorboard",
         "train.rank_timeout",
         "train.sequence_ranks",
+        "train.sharding",
         "train.log_every",
         "train.save_every",
         "train.eval_every",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,12 @@ def figures(folder):
     ]
 
 
+def forget_the_end(folder):
+    """Make a run one that was stopped after its last checkpoint."""
+    (folder / "metrics.json").unlink()
+    shutil.rmtree(folder / "model")
+
+
 def assert_alike(one, other):
     assert [row[:2] for row in figures(one)] == [row[:2] for row in figures(other)]
     for (_, _, mine), (_, _, theirs) in zip(figures(one), figures(other), strict=True):
@@ -120,10 +127,7 @@ def test_another_number_of_processes_goes_on_in_the_same_order_and_says_so(genom
     changed, two = recipe(genome, tmp_path, "changed", "masked_lm", 6)
     assert run(whole, 1).returncode == 0
     assert run(changed, 2, "train.max_minutes=0.0001").returncode == 0
-    for name in ("metrics.json", "model"):  # as if it had been stopped
-        place = two / name
-        place.unlink() if place.is_file() else [f.unlink() for f in place.iterdir()]
-    (two / "model").rmdir()
+    forget_the_end(two)
     done = run(changed, 1)
     assert done.returncode == 0, done.stderr
     assert "1 processes go on where 2 stopped" in done.stderr
@@ -180,3 +184,25 @@ def test_processes_that_share_windows_have_the_losses_of_one(genome, tmp_path, o
     done = run(together, 4, stages, "train.sequence_ranks=2")
     assert done.returncode == 0, done.stderr
     assert_alike(one, two)
+
+
+@pytest.mark.parametrize("objective", ["masked_lm", "causal_lm"])
+@pytest.mark.slow  # starts torch six times
+def test_processes_that_share_the_weights_have_the_losses_of_one(genome, tmp_path, objective):
+    alone, one = recipe(genome, tmp_path, "alone", objective, 6)
+    together, two = recipe(genome, tmp_path, "together", objective, 6)
+    done = run(alone, 1)
+    assert done.returncode == 0, done.stderr
+    assert run(together, 2, "train.sharding=fsdp", "train.max_minutes=0.0001").returncode == 0
+    forget_the_end(two)
+    done = run(together, 2, "train.sharding=fsdp")
+    assert done.returncode == 0, done.stderr
+    assert "resuming at step" in done.stderr
+    assert_alike(one, two)
+    files = [load_file(place / "model" / "model.safetensors") for place in (one, two)]
+    assert files[0].keys() == files[1].keys()
+    configs = [json.loads((place / "model" / "config.json").read_text()) for place in (one, two)]
+    assert configs[0] == configs[1]
+    checkpoints = [sorted(place.glob("checkpoints/checkpoint-6/*")) for place in (one, two)]
+    names = [[file.name for file in files if "rng" not in file.name] for files in checkpoints]
+    assert names[0] == names[1]
