@@ -47,7 +47,7 @@ from genolm.training.run_folder import RunFolder
 from genolm.training.slices import slice_examples
 from genolm.training.trainer import Pace
 from genolm.training.watch import count_steps
-from genolm.training.weight_shards import join_weights
+from genolm.training.weight_shards import check_sharding, join_weights
 
 JUDGED = ("valid", "test")
 
@@ -131,6 +131,7 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
         kernel_backend(recipe.train.backend),
     ):
         ranks.split(recipe.train.batch_size)
+        check_sharding(recipe.train.sharding == "fsdp", ranks)
         yield Pretraining(complete, run, genomes, model, tokenizer, place, ranks)
 
 

@@ -22,19 +22,24 @@ from genolm.training.ranks import Ranks
 from genolm.training.trainer import RunTrainer
 
 
+def check_sharding(wanted: bool, ranks: Ranks) -> None:
+    """Refuse to share weights out where nobody is there to take them.
+
+    Raises:
+        UsageError: There is only one process.
+    """
+    if wanted and ranks.size == 1:
+        raise UsageError("train.sharding: fsdp needs several processes; start it with torchrun")
+
+
 def shard_weights(model: PreTrainedModel, device: torch.device, ranks: Ranks) -> None:
     """Leave this process its share of a model's weights, in place.
 
     Args:
         model: On its device, with the same weights in every process.
         device: Of the model.
-        ranks: The processes.
-
-    Raises:
-        UsageError: There is only one.
+        ranks: The processes, at least two.
     """
-    if ranks.size == 1:
-        raise UsageError("train.sharding: fsdp needs several processes; start it with torchrun")
     mesh = init_device_mesh(device.type, (ranks.size,))
     for backbone in model.modules():
         if isinstance(backbone, Backbone):
