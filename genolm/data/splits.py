@@ -112,6 +112,8 @@ def _bed_splits(bed: Path, contigs: Mapping[str, int], length: int, layout: BedL
     unknown = [name for name in rows if name not in SPLITS]
     if unknown:
         raise InputError(f"{bed}: a split is called {unknown[0]!r}; they are {', '.join(SPLITS)}")
+    if missing := [split for split in SPLITS if split not in rows]:
+        raise InputError(f"{bed}: no row of {' or '.join(missing)}; each split needs one")
     return {split: lay_out(rows.get(split, []), whole, length, layout) for split in SPLITS}
 
 
