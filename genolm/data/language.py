@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from genolm.data.batch import Batch, Item, collate
 from genolm.data.genome_store import GenomeStore
 from genolm.data.masking import (
     EvaluationMasking,
@@ -24,19 +25,8 @@ from genolm.tokenization.vocabulary import PAD, N
 
 Objective = Literal["masked_lm", "causal_lm"]
 UnknownBases = Literal["ignored", "pad", "predicted"]
-Item = dict[str, torch.Tensor]
 
 _KEPT_ORDERS: Final = 2
-
-
-def cut_to_stage(
-    column: torch.Tensor, sample: int, stages: Sequence[tuple[int, int]]
-) -> torch.Tensor:
-    """Return a window's column (length,), in pieces (pieces, length) where its stage is shorter."""
-    for end, length in stages:
-        if sample < end:
-            return column.view(-1, length)
-    return column
 
 
 class LanguageDataset(Dataset[Item]):
@@ -185,7 +175,7 @@ class LanguageDataset(Dataset[Item]):
         """Return ``input_ids`` and ``labels``, both (length,), int64."""
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: list[int]) -> list[Item]:
+    def __getitems__(self, indices: list[int]) -> Batch:
         """Return several samples at once: the same ones, faster."""
         epochs, windows = self._locate(indices)
         ids, weights = self._read(epochs, windows)
@@ -193,25 +183,14 @@ class LanguageDataset(Dataset[Item]):
         if self.n_bases == "pad":
             inputs[inputs == N] = PAD
         columns = {
-            "input_ids": torch.from_numpy(inputs.astype(np.int64, copy=False)),
+            "input_ids": torch.from_numpy(inputs.astype(np.int64)),
             "labels": torch.from_numpy(labels),
         }
         if weights is not None:
             columns["loss_weights"] = torch.from_numpy(weights)
-        rows = zip(*(column.unbind() for column in columns.values()), strict=True)
-        return [
-            {
-                name: cut_to_stage(value, index, self.stages)
-                for name, value in zip(columns, row, strict=True)
-            }
-            for index, row in zip(indices, rows, strict=True)
-        ]
+        return Batch(columns, indices, self.stages)
 
-    @staticmethod
-    def collate(items: list[Item]) -> Item:
-        """Join samples of one stage: (batch, length), pieces of a window counting as windows."""
-        join = torch.stack if items[0]["labels"].dim() == 1 else torch.cat
-        return {name: join([item[name] for item in items]) for name in items[0]}
+    collate = staticmethod(collate)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_orders": {}}

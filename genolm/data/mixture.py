@@ -8,13 +8,15 @@ hold not only on average but in every stretch of a run, to within a sample for e
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from genolm.data.language import Item, LanguageDataset, cut_to_stage
+from genolm.data.batch import Batch, Item
+from genolm.data.language import LanguageDataset
 
 _FINEST: Final = 1 << 24
 """Shares are whole numbers, so that they are exact; weights that are not are told to this part."""
@@ -117,17 +119,16 @@ class MixedDataset(Dataset[Item]):
         """Return ``input_ids`` and ``labels``, both (length,), int64."""
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: list[int]) -> list[Item]:
+    def __getitems__(self, indices: list[int]) -> Batch:
         """Return several samples at once: the same ones, faster."""
         owners, within = self._locate(indices)
-        items: list[Any] = [None] * len(indices)
+        columns: dict[str, torch.Tensor] = {}
         for number, part in enumerate(self.parts.values()):
             mine = np.flatnonzero(owners == number)
             if len(mine):
-                read = part.__getitems__(within[mine].tolist())
-                for at, item in zip(mine.tolist(), read, strict=True):
-                    items[at] = {
-                        name: cut_to_stage(column, indices[at], self.stages)
-                        for name, column in item.items()
-                    }
-        return items
+                rows = torch.from_numpy(mine)
+                for name, read in part.__getitems__(within[mine].tolist()).columns.items():
+                    if name not in columns:
+                        columns[name] = read.new_empty((len(indices), read.shape[1]))
+                    columns[name][rows] = read
+        return Batch(columns, indices, self.stages)

@@ -6,6 +6,7 @@ generators", figure 17) that starts at the sample's key. So nothing depends on w
 the numbers do not change with the version of a library.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -55,10 +56,16 @@ def sample_keys(seed: int, stream: int, epochs: Any, samples: Any) -> Words:
     Returns:
         Keys (batch,).
     """
-    key = np.array([seed % 2**64], dtype=np.uint64)
-    for part in (stream, epochs, samples):
+    key = _stream_key(seed, stream)
+    for part in (epochs, samples):
         key = _mix((key ^ np.asarray(part).astype(np.uint64)) + _GAMMA)
     return key
+
+
+@lru_cache(maxsize=64)
+def _stream_key(seed: int, stream: int) -> Words:
+    key = np.array([seed % 2**64], dtype=np.uint64)
+    return _mix((key ^ np.uint64(stream)) + _GAMMA)
 
 
 def genome_seed(seed: int, number: int) -> int:
