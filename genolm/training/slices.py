@@ -1,5 +1,6 @@
 """Windows cut into slices for processes that share sequences (`train.sequence_ranks`)."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -19,7 +20,7 @@ class Windows(Protocol):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """Return one sample."""
 
-    def __getitems__(self, indices: list[int]) -> list[dict[str, torch.Tensor]]:
+    def __getitems__(self, indices: list[int]) -> Sequence[dict[str, torch.Tensor]]:
         """Return several."""
 
     def names(self, indices: range) -> list[str]:
