@@ -14,8 +14,7 @@ from genolm.modules.linear import Linear
 from genolm.modules.norm import RMSNorm
 from genolm.modules.precision import at_least_float32
 from genolm.modules.short_conv import ShortConv
-from genolm.parallel import refuse_slices
-from genolm_kernels import ssd
+from genolm.parallel import borrow, shard_sequence, ssd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +84,6 @@ class Hydra(Mixer):
         Returns:
             (batch, length, inner).
         """
-        refuse_slices(
-            "the hydra mixer"
-        )  # its filter and its scans look one position past both ends
         z, convolved, *steps = torch.split(projected, self.sizes, dim=-1)
         convolved = self.conv1d(convolved, reverse=reverse)
         channels, *matrices = torch.split(convolved, self.convolved_sizes, dim=-1)
@@ -101,10 +97,13 @@ class Hydra(Mixer):
             (steps[1], matrices[2], matrices[3], not reverse),
         ):
             known = self._scan(x, dt, B, C, backwards)
+            edge = borrow(known, 1, after=backwards)
             if backwards:
                 y[:, :-1] += known[:, 1:]
             else:
                 y[:, 1:] += known[:, :-1]
+            if edge is not None:
+                y[:, slice(-1, None) if backwards else slice(1)] += edge
         normed: Tensor = self.norm(y.flatten(-2))
         return normed * functional.silu(z)
 
@@ -144,6 +143,17 @@ class CentredConv(ShortConv):
     def forward(self, x: Tensor, *, reverse: bool = False) -> Tensor:
         """Convolve x (batch, length, channels); `reverse` turns the filter round."""
         half = self.weight.shape[2] // 2
+        before = borrow(x, half, after=False)
+        if before is not None:
+            return self._convolve_slice(x, before, half, reverse)
         padded = functional.pad(x, (0, 0, half, 0) if reverse else (0, 0, 0, half))
         whole = super().forward(padded, reverse=reverse)
         return whole[:, : x.shape[1]] if reverse else whole[:, half:]
+
+    def _convolve_slice(self, x: Tensor, before: Tensor, half: int, reverse: bool) -> Tensor:
+        """Convolve a slice between the positions next to it."""
+        after = borrow(x, half, after=True)
+        assert after is not None
+        with shard_sequence(None):  # everything that is seen is there
+            whole = super().forward(torch.cat([before, x, after], dim=1), reverse=reverse)
+        return whole[:, : x.shape[1]] if reverse else whole[:, 2 * half :]

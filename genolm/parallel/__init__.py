@@ -6,7 +6,7 @@ unchanged.
 """
 
 from genolm.parallel.conv import causal_conv1d, fft_conv, gated_short_conv
-from genolm.parallel.exchange import add_up, flip_length, next_ones
+from genolm.parallel.exchange import add_up, borrow, flip_length, next_ones
 from genolm.parallel.group import (
     SequenceGroup,
     first_position,
@@ -22,6 +22,7 @@ __all__ = [
     "SequenceGroup",
     "add_up",
     "bidirectional_scan",
+    "borrow",
     "causal_conv1d",
     "fft_conv",
     "first_position",

@@ -150,6 +150,12 @@ def neighbours(x: Tensor, count: int, group: SequenceGroup, *, after: bool) -> T
     return apply(_Shift, edge, group, -1 if after else 1)
 
 
+def borrow(x: Tensor, count: int, *, after: bool) -> Tensor | None:
+    """The positions next to a slice, as `neighbours`; None where sequences are whole."""
+    group = sequence_group()
+    return None if group is None else neighbours(x, count, group, after=after)
+
+
 def flip_length(x: Tensor, *others: int) -> Tensor:
     """Flip a sequence along the length; of slices, by an exchange with the mirrored place.
 

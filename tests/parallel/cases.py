@@ -18,6 +18,7 @@ from genolm_kernels import use_backend
 
 LENGTH = 24
 MAMBA2 = {"name": "mamba2", "headdim": 4, "d_state": 4, "ngroups": 2}
+HYDRA = {"name": "hydra", "headdim": 4, "d_state": 4, "learnable_init_states": True}
 CASES = {
     "hyena": ("hyenadna", "causal_lm", {"max_seq_len": 4096}),
     "hyena-order-3": ("hyenadna", "causal_lm", {"max_seq_len": 24, "hyena_order": 3}),
@@ -36,6 +37,7 @@ CASES = {
     "caduceus-ps": ("caduceus", "masked_lm", {"rcps": True}),
     "caduceus-ps-plain": ("caduceus", "masked_lm", {"rcps": True, "fused_add_norm": False}),
     "caduceus-ps-mamba2": ("caduceus", "masked_lm", {"rcps": True, "mixer": MAMBA2}),
+    "caduceus-hydra": ("caduceus", "masked_lm", {"rcps": True, "mixer": HYDRA}),
     "caduceus-hyena": ("caduceus", "masked_lm", {"rcps": True, "mixer": {"name": "hyena"}}),
 }
 

@@ -54,15 +54,10 @@ def test_what_cannot_be_shared_out_is_refused():
         neighbours(torch.zeros(1, 2, 3), 3, OTHER, after=False)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mask_padding": True}, "mask_padding: true needs whole sequences"),
-        ({"mixer": {"name": "hydra", "headdim": 4}}, "the hydra mixer needs whole sequences"),
-    ],
-)
-def test_a_model_that_needs_whole_sequences_says_so(options, message):
-    model = build_model("caduceus", "masked_lm", {"d_model": 8, "n_layer": 1, **options}, seed=0)
+def test_a_model_that_needs_whole_sequences_says_so():
+    options = {"d_model": 8, "n_layer": 1, "mask_padding": True}
+    model = build_model("caduceus", "masked_lm", options, seed=0)
+    message = "mask_padding: true needs whole sequences"
     with shard_sequence(OTHER), pytest.raises(ValueError, match=message):
         model(input_ids=torch.randint(7, 11, (2, 8)))
 

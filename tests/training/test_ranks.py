@@ -206,3 +206,13 @@ def test_processes_that_share_the_weights_have_the_losses_of_one(genome, tmp_pat
     checkpoints = [sorted(place.glob("checkpoints/checkpoint-6/*")) for place in (one, two)]
     names = [[file.name for file in files if "rng" not in file.name] for files in checkpoints]
     assert names[0] == names[1]
+
+
+@pytest.mark.slow  # starts torch five times
+def test_weights_and_windows_can_be_shared_at_once(genome, tmp_path):
+    alone, one = recipe(genome, tmp_path, "alone", "causal_lm", 6)
+    together, two = recipe(genome, tmp_path, "together", "causal_lm", 6)
+    assert run(alone, 1).returncode == 0
+    done = run(together, 4, "train.sharding=fsdp", "train.sequence_ranks=2")
+    assert done.returncode == 0, done.stderr
+    assert_alike(one, two)
