@@ -1,7 +1,7 @@
 """One run of a task: every baseline and model on the same rows, each to a result."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from genolm.evaluation.results import (
     averaged_figures,
     figures_of_rows,
     fingerprint_of,
+    median_auroc,
     read_scores,
 )
 from genolm.evaluation.settings import merge
@@ -39,6 +40,10 @@ from genolm.training.recipe_files import check_values
 from genolm.training.recipe_finetune import FinetuneRecipe, LabelledSection
 from genolm.training.run_folder import RunFolder
 
+TOLD_ELSEWHERE: Final = frozenset(
+    {"baselines", "baseline_intervals", "above_baselines", "classes", "duplicates", "task"}
+)
+"""Entries of a training's metrics.json that other files of an evaluation have."""
 COPIES_COUNT: Final = 0.01
 """Share of the test rows that must be copies of train rows for the rest to be judged too."""
 
@@ -177,10 +182,11 @@ class TaskContest:
             return run_method(method, recipe, self.labelled, self.device)
         finetune(recipe, device=self.device.type, with_baselines=False)
         run = RunFolder(file.run_folder)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)
+        for checkpoints in list(run.path.rglob(run.checkpoints.name)):  # of earlier stages, too
+            shutil.rmtree(checkpoints)
         metrics = read_json(run.metrics)
-        kept = ("test", "valid", "intervals", "parameters", "seconds", "epochs", "best_epoch")
-        found = {name: metrics[name] for name in kept if name in metrics}
+        found = {name: metrics[name] for name in metrics if name not in TOLD_ELSEWHERE}
+        found["seconds"] = sum(_seconds(metrics))
         resolved = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
         found["cut"] = self.count_cut(resolved["data"])
         found["recipe"] = {key: resolved[key] for key in resolved if key != "output"}
@@ -196,6 +202,8 @@ class TaskContest:
         if len(copies) > COPIES_COUNT * len(self.targets):
             others = np.setdiff1d(np.arange(len(self.targets)), np.array(copies, dtype=np.int64))
             judged["without_copies"] = figures_of_rows(scores, self.targets, others, task)
+        if groups := self.prepared.planned.task.groups:
+            judged["groups"] = median_auroc(scores, self.targets, groups)
         if self.plan.protocol.averaged:
             judged["averaged"] = averaged_figures(scores, self.targets, task)
         return judged
@@ -213,6 +221,14 @@ class TaskContest:
             return {}
         compared = compare(self.targets, {"": scores, **rivals}, task=task, bootstrap=bootstrap)
         return {"above": compared.above, "intervals": compared.intervals[""]}
+
+
+def _seconds(metrics: Mapping[str, Any]) -> Iterator[float]:
+    """Yield the seconds of a training and of each stage before it."""
+    yield metrics["seconds"]
+    for stage in metrics.values():
+        if isinstance(stage, Mapping) and isinstance(stage.get("seconds"), int | float):
+            yield stage["seconds"]
 
 
 def _shaped(known: Scores, scores: Scores) -> Scores:

@@ -6,7 +6,7 @@ there is never done again. ``seed-1.npz`` holds the scores of the test rows.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -114,6 +114,31 @@ def figures_of_rows(
     if not len(rows):
         return None
     return {**task_metrics(targets[rows], scores[rows], task=task), "n": len(rows)}
+
+
+def median_auroc(
+    scores: Scores, targets: NDArray[Any], groups: Mapping[str, Sequence[int]]
+) -> dict[str, float | None]:
+    """Return the median AUROC of the labels of each group, as chromatin profiles are reported.
+
+    Args:
+        scores: Log-odds (rows, labels).
+        targets: 0 and 1 (rows, labels).
+        groups: First label of each, and the one after its last; nothing is said of labels that are
+            not there.
+
+    Returns:
+        By ``auroc_`` and the group's name; None where no label has rows with and without it.
+    """
+    one_each = [
+        task_metrics(targets[:, [label]], scores[:, [label]], task="multilabel")["auroc"]
+        for label in range(targets.shape[1])
+    ]
+    medians: dict[str, float | None] = {}
+    for name, (first, end) in groups.items():
+        known = [figure for figure in one_each[first:end] if figure is not None]
+        medians[f"auroc_{name}"] = float(np.median(known)) if known else None
+    return medians
 
 
 def averaged_figures(scores: Scores, targets: NDArray[Any], task: Task) -> Values:

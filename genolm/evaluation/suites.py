@@ -6,7 +6,7 @@ Both tables are data of the package: ``suites.yaml`` and ``published.csv``.
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -47,6 +47,7 @@ class Task:
         length: Bases of an input, in the papers' protocols; None for the longest train sequence.
         layout: Labelled sequences, one genome for each class to draw windows from, or variants.
         window: Bases of a window that is drawn.
+        groups: Labels that are also reported together, each from its first to before the second.
         about: A sentence of the set's own, for the table.
     """
 
@@ -59,6 +60,7 @@ class Task:
     length: int | None = None
     layout: Layout = "labelled"
     window: int = 1024
+    groups: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     about: str = ""
 
     def __post_init__(self) -> None:

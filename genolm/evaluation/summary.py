@@ -62,6 +62,7 @@ class Row:
         kind: "model" or "baseline".
         value: What the protocol reports of the task's metric.
         figures: Each metric on the whole test part.
+        groups: Median AUROC of each group of labels, for tasks that have some.
         without_copies: The task's metric on the test rows that are not in train, where many are.
         parameters: Of the model.
         seconds: Of one run, on average.
@@ -76,6 +77,7 @@ class Row:
     kind: str
     value: Spread | None
     figures: Mapping[str, Spread | None]
+    groups: Mapping[str, Spread | None]
     without_copies: Spread | None
     parameters: int | None
     seconds: float
@@ -216,6 +218,10 @@ def _row(
         kind=kind,
         value=own,
         figures={name: spread_of([run["test"].get(name) for run in runs]) for name in names},
+        groups={
+            group: spread_of([run["groups"][group] for run in runs])
+            for group in runs[0].get("groups", {})
+        },
         without_copies=spread_of([(run.get("without_copies") or {}).get(metric) for run in runs]),
         parameters=runs[0].get("parameters"),
         seconds=float(np.mean([run["seconds"] for run in runs])),

@@ -201,6 +201,15 @@ def detail_lines(tasks: Sequence[TaskSummary]) -> Iterator[list[str]]:
             ]
 
 
+def group_lines(tasks: Sequence[TaskSummary]) -> Iterator[list[str]]:
+    """Yield a line for each group of labels of each row."""
+    for task in tasks:
+        for row in task.rows:
+            for group, figure in row.groups.items():
+                yield [task.name, TITLES.get(row.name, row.name), group, str(figure or "-")]
+
+
+GROUPS: Final = ("task", "row", "median over labels", "value")
 DETAILS: Final = ("task", "row", "accuracy", "MCC", "AUROC", "parameters", "seconds", "runs")
 
 
@@ -244,6 +253,8 @@ def _markdown(
     head, lines = main_table(tasks)
     parts = [f"# {plan.suite.title}", *about_lines(plan, tasks, record)]
     parts += [_grid(head, lines), "## Every row", _grid(DETAILS, detail_lines(tasks))]
+    if groups := list(group_lines(tasks)):
+        parts += ["## Groups of labels", _grid(GROUPS, groups)]
     if papers := list(published_lines(tasks)):
         parts += ["## Published", _grid(PUBLISHED, papers)]
     if failures:
@@ -264,15 +275,13 @@ def _html(
     plan: Plan, tasks: Sequence[TaskSummary], record: Mapping[str, Any], failures: Sequence[str]
 ) -> str:
     head, lines = main_table(tasks)
-    papers = list(published_lines(tasks))
+    papers, groups = list(published_lines(tasks)), list(group_lines(tasks))
     sections = [
         ("What this is", [note(line) for line in about_lines(plan, tasks, record)]),
         ("Tasks", [table(head, lines, ours="mean")]),
         ("Every row", [table(DETAILS, detail_lines(tasks))]),
-        (
-            "Published",
-            [table(PUBLISHED, papers)] if (papers := list(published_lines(tasks))) else [],
-        ),
+        ("Groups of labels", [table(GROUPS, groups)] if groups else []),
+        ("Published", [table(PUBLISHED, papers)] if papers else []),
         ("Not done", [note(line) for line in failures]),
     ]
     return page(plan.suite.title, sections)

@@ -180,7 +180,8 @@ def _read(data: LabelledSection, part: str) -> LabelledSet:
 def _hold_out(
     learned: LabelledPart, task: Task, fraction: float, seed: int
 ) -> tuple[LabelledPart, LabelledPart]:
-    classes = None if task == "regression" else learned.rows.labels
+    # Each row of many labels may well be the only one of its kind.
+    classes = learned.rows.labels if task == "classification" else None
     stay, held = split_holdout(len(learned.rows), fraction, seed, classes=classes)
     if not stay or not held:
         raise UsageError(

@@ -13,6 +13,16 @@ def test_it_has_the_published_number_of_parameters():
     assert sum(parameter.numel() for parameter in model.parameters()) == 264_710
 
 
+def test_it_computes_what_the_paper_draws():
+    """An embedding, and then a convolution over its channels."""
+    torch.manual_seed(0)
+    model = BenchmarkCNN(64, 2).double()
+    ids = torch.randint(0, 12, (3, 64))
+    drawn = model.blocks(model.first(model.embedding(ids).transpose(1, 2)))
+    expected = model.score(model.hidden(drawn.flatten(1)))
+    assert torch.allclose(model(ids), expected, atol=1e-12)
+
+
 def test_the_shortest_input_leaves_one_position():
     assert BenchmarkCNN(SHORTEST, 3)(torch.zeros(2, SHORTEST, dtype=torch.long)).shape == (2, 3)
     with pytest.raises(ValueError, match="57 positions"):

@@ -11,7 +11,7 @@ from genolm.errors import UsageError
 from genolm.evaluation import contest
 from genolm.evaluation.evaluate import evaluate
 from genolm.evaluation.request import Request
-from genolm.evaluation.results import ResultFile, averaged_figures
+from genolm.evaluation.results import ResultFile, averaged_figures, median_auroc
 from genolm.evaluation.summary import spread_of
 
 ROWS = ("majority", "length", "kmer", "cnn", "scratch")
@@ -186,3 +186,36 @@ def test_a_spread_is_that_of_the_defined_values():
     assert (spread.spread, spread.runs) == (pytest.approx(0.2), 3)
     assert str(spread_of([0.5])) == "0.500"
     assert spread_of([None]) is None
+
+
+def test_labels_are_also_reported_by_their_groups():
+    rng = np.random.default_rng(1)
+    targets = (rng.random((80, 5)) < 0.4).astype(np.int64)
+    targets[:, 4] = 0
+    scores = targets + rng.normal(0, 1, targets.shape)
+    found = median_auroc(scores, targets, {"a": (0, 3), "b": (3, 5), "gone": (5, 9)})
+    one_each = [roc_auc_score(targets[:, i], scores[:, i]) for i in range(4)]
+    assert found["auroc_a"] == pytest.approx(np.median(one_each[:3]))
+    assert found["auroc_b"] == pytest.approx(one_each[3])
+    assert found["auroc_gone"] is None
+
+
+def test_a_suite_of_many_labels_says_what_each_group_reaches(tmp_path, make_rows, make_table):
+    names = [f"l{i}" for i in range(130)]
+    rng = np.random.default_rng(2)
+    for part, count in (("train", 30), ("test", 20)):
+        rows = [
+            (sequence, *(rng.random(129) < 0.5).astype(int), int(label == "at"))
+            for sequence, label in make_rows(count, count)
+        ]
+        make_table(tmp_path / "deepsea" / f"{part}.csv", rows, ("sequence", *names))
+    _, failures = evaluate(
+        Request("chromatin_profiles", tmp_path, tmp_path / "out", seeds=1, baselines=["length"])
+    )
+    assert failures == []
+    found = ResultFile(tmp_path / "out/deepsea/length/seed-1.json").read()
+    assert found["groups"].keys() == {"auroc_DHS", "auroc_TF", "auroc_HM"}
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "| deepsea | length only | auroc_DHS |" in table
+    assert "| deepsea | DeepSEA 40M | auroc_TF | 0.958 |" in table
+    assert "130 classes in train, where the suite has 919" in table

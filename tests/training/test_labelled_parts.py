@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from genolm.training.labelled_parts import EpochExamples, read_parts
+from genolm.training.recipe_finetune import LabelledSection
 
 
 @pytest.fixture
@@ -88,3 +89,15 @@ def test_digests_change_with_a_base_or_a_label(finetuning, write_table, tmp_path
     write_table(tmp_path / "test.csv", [("ACGT", "cg")])
     assert first["test"] != second["test"] != digests()["test"]
     assert first["train"] == second["train"]
+
+
+def test_rows_of_many_labels_are_held_out_though_each_is_one_of_its_kind(write_table, tmp_path):
+    rows = [("ACGT" * (i + 1), *f"{i:06b}") for i in range(40)]
+    names = [f"l{i}" for i in range(6)]
+    for part in ("train", "test"):
+        write_table(tmp_path / f"{part}.csv", rows, ("sequence", *names))
+    section = LabelledSection.model_validate(
+        {"train": tmp_path / "train.csv", "test": tmp_path / "test.csv", "label": names}
+    )
+    parts = read_parts(section, "multilabel", seed=1)
+    assert (len(parts.train.rows), len(parts.valid.rows)) == (36, 4)
