@@ -68,7 +68,7 @@ def test_every_kind_reads_an_easy_label(model, kind):
     assert found.scores.shape == (40, 2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["linear", "knn"])
 @pytest.mark.parametrize(("task", "metric"), [("multilabel", "auroc"), ("regression", "spearman")])
 def test_several_labels_and_values_are_read(model, task, metric, kind):
     found = probe(model, make_parts(task), task=task, kinds=[kind], layers=[-1])

@@ -64,6 +64,7 @@ def test_the_best_trial_becomes_the_run(searching, capsys):
     assert (recipe.output / "metrics.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_the_run_is_the_one_its_recipe_gives(searching, finetuning, tmp_path):
     recipe = searching()
     finetune(recipe)
@@ -123,6 +124,7 @@ def test_a_seed_fixes_the_values_and_another_gives_others(searching, tmp_path):
     assert asked[0] == asked[1] != asked[2]
 
 
+@pytest.mark.slow
 def test_what_was_found_before_guides_what_is_tried(tmp_path):
     """On a bowl, the later half of 30 trials is nearer to its bottom than the first ten."""
     section = SearchSection(space={"train.weight_decay": [0.0, 1.0, "linear"]}, trials=30)
@@ -247,6 +249,7 @@ def test_a_missing_optuna_is_named_with_its_command(searching, monkeypatch):
         finetune(searching())
 
 
+@pytest.mark.slow
 def test_a_trial_may_learn_the_language_of_its_sequences_first(searching):
     space = {"train.self_pretrain.steps": [1, 2], "train.learning_rate": [1e-3, 1e-2]}
     recipe = searching(trials=2, space=space)
