@@ -122,7 +122,7 @@ def _run_task(
             if restart:
                 for row in planned.recipes:
                     shutil.rmtree(place / row, ignore_errors=True)
-            prepared = _prepare(plan, planned, place, genomes)
+            prepared = _prepare(plan, planned, place, genomes, restart)
             for run in plan.runs:
                 failures += _run_rows(plan, prepared, run, device)
     except FAILURES as error:
@@ -132,14 +132,17 @@ def _run_task(
     return failures
 
 
-def _prepare(plan: Plan, planned: PlannedTask, place: Path, genomes: Genomes) -> Prepared:
-    """Return the task; where all its results are there, its files are not looked at again."""
-    facts = place / FACTS
-    if facts.is_file() and all(file.is_there() for file in _files(plan, planned, place)):
+def _prepare(
+    plan: Plan, planned: PlannedTask, place: Path, genomes: Genomes, restart: bool
+) -> Prepared:
+    """Return the task; where its own files are gone, what is there is enough for finished rows."""
+    facts, data = place / FACTS, plan.request.data
+    done = facts.is_file() and all(file.is_there() for file in _files(plan, planned, place))
+    if done and not (data / planned.task.folder).exists():
         return Prepared(planned, place, read_json(facts))
     if planned.task.layout in VARIANTS:
-        return prepare_variants(plan, planned, place)
-    return prepare(planned, plan.request.data, place, genomes)
+        return prepare_variants(plan, planned, place, restart=restart)
+    return prepare(planned, data, place, genomes, restart=restart)
 
 
 def _files(plan: Plan, planned: PlannedTask, place: Path) -> Iterator[ResultFile]:

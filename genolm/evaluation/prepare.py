@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,7 +69,9 @@ def data_path(place: Path, split: str) -> Path:
     return place / "data" / f"{split}.csv.gz"
 
 
-def prepare(planned: PlannedTask, data: Path, place: Path, genomes: Genomes) -> Prepared:
+def prepare(
+    planned: PlannedTask, data: Path, place: Path, genomes: Genomes, *, restart: bool = False
+) -> Prepared:
     """Read, check and audit a task, unless that was done before.
 
     Args:
@@ -76,9 +79,10 @@ def prepare(planned: PlannedTask, data: Path, place: Path, genomes: Genomes) -> 
         data: Folder of the suite.
         place: Folder of the task's results, which is there.
         genomes: Of intervals.
+        restart: Remove the results of other data that are there.
 
     Raises:
-        UsageError: The task is missing, or its files changed while results of it are there.
+        UsageError: The task is missing, or its data is not that of the results that are there.
         InputError: A file is not what it should be; the message names file and line.
     """
     stamp = _stamp(planned, data, genomes)
@@ -92,17 +96,30 @@ def prepare(planned: PlannedTask, data: Path, place: Path, genomes: Genomes) -> 
     # Places are told as seen from the suite's folder: tables are shown elsewhere.
     own = [note.replace(f"{data}/", "") for note in found.notes]
     facts = _describe(planned, parts, [*own, *notes]) | {"stamp": stamp}
-    if before and before["digest"] != facts["digest"] and any(place.glob("*/*.json")):
-        raise UsageError(
-            f"{place}: the data of {planned.task.name} is not that of the results there:"
-            " give another --output, or --restart"
-        )
+    if before and before["digest"] != facts["digest"]:
+        forget_results(place, planned.task.name, restart=restart)
     (place / "data").mkdir(exist_ok=True)
     for split, rows in parts.items():
         if rows is not None:
             write_table(data_path(place, split), rows)
     write_json(facts_file, facts)
     return Prepared(planned, place, facts)
+
+
+def forget_results(place: Path, task: str, *, restart: bool) -> None:
+    """Remove the results of a task, which are of other data than it has now.
+
+    Raises:
+        UsageError: There are some, and nobody asked for a new beginning.
+    """
+    if any(place.glob("*/[!.]*.json")) and not restart:
+        raise UsageError(
+            f"{place}: the data of {task} is not that of the results there: give another --output,"
+            " or --restart"
+        )
+    for folder in list(place.iterdir()):
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _read(planned: PlannedTask, data: Path, genomes: Genomes) -> TaskData:

@@ -174,7 +174,7 @@ def read_results(place: Path) -> dict[str, list[dict[str, Any]]]:
     order = {name: number for number, name in enumerate(BASELINES)}
     folders.sort(key=lambda folder: order.get(folder.name, len(order)))
     results = {
-        folder.name: [ResultFile(file).read() for file in sorted(folder.glob("*.json"))]
+        folder.name: [ResultFile(file).read() for file in sorted(folder.glob("[!.]*.json"))]
         for folder in folders
     }
     # What does not depend on the run would only seem to have no spread.

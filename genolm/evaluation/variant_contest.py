@@ -17,7 +17,7 @@ from genolm.errors import UsageError
 from genolm.evaluation.baselines import Outcome, as_columns
 from genolm.evaluation.contest import TaskContest
 from genolm.evaluation.plan import Plan, PlannedTask
-from genolm.evaluation.prepare import FACTS, Prepared
+from genolm.evaluation.prepare import FACTS, Prepared, forget_results
 from genolm.evaluation.request import Run
 from genolm.evaluation.settings import Values
 from genolm.evaluation.splits import assign_folds
@@ -34,13 +34,16 @@ NAMES: Final = {"trinucleotide": "trinucleotide", "kmer": "kmer_difference"}
 """What the baselines are called among variants."""
 
 
-def prepare_variants(plan: Plan, planned: PlannedTask, place: Path) -> Prepared:
+def prepare_variants(
+    plan: Plan, planned: PlannedTask, place: Path, *, restart: bool = False
+) -> Prepared:
     """Read the variants of a task and write down what was found.
 
     Args:
         plan: The evaluation.
         planned: The task.
         place: Folder of its results, which is there.
+        restart: Remove the results of other data that are there.
 
     Raises:
         UsageError: A file, a group or the test part is missing, the protocol is a paper's, or the
@@ -54,11 +57,8 @@ def prepare_variants(plan: Plan, planned: PlannedTask, place: Path) -> Prepared:
     parts = _split(planned, files, run)
     facts = _facts(planned, parts)
     before = read_json(place / FACTS) if (place / FACTS).is_file() else facts
-    if before["digest"] != facts["digest"] and any(place.glob("*/*.json")):
-        raise UsageError(
-            f"{place}: the data of {planned.task.name} is not that of the results there:"
-            " give another --output, or --restart"
-        )
+    if before["digest"] != facts["digest"]:
+        forget_results(place, planned.task.name, restart=restart)
     write_json(place / FACTS, facts)
     return Prepared(planned, place, facts)
 

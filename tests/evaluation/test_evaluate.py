@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -219,3 +220,39 @@ def test_a_suite_of_many_labels_says_what_each_group_reaches(tmp_path, make_rows
     assert "| deepsea | length only | auroc_DHS |" in table
     assert "| deepsea | DeepSEA 40M | auroc_TF | 0.958 |" in table
     assert "130 classes in train, where the suite has 919" in table
+
+
+def test_data_that_changed_is_refused_until_the_task_is_begun_anew(
+    tmp_path, make_task, make_table, make_rows, recipe_text
+):
+    make_task(tmp_path / "sets" / "one")
+    (tmp_path / "r.yaml").write_text(recipe_text)
+    asked = request(tmp_path, seeds=1, baselines=["length"])
+    assert evaluate(asked)[1] == []
+    before = results(tmp_path)
+    make_table(tmp_path / "sets" / "one" / "test.csv", make_rows(12, 99))
+    _, [failure] = evaluate(asked)
+    assert "the data of one is not that of the results there" in failure.why
+    assert results(tmp_path) == before
+    assert evaluate(asked, restart=True)[1] == []
+    after = {path.parts[1]: json.loads(found[0]) for path, found in results(tmp_path).items()}
+    assert {row: found["test"]["n"] for row, found in after.items()} == {
+        "length": 12,
+        "scratch": 12,
+    }
+
+
+def test_finished_results_need_their_data_no_more(tmp_path, make_task, recipe_text):
+    folder = make_task(tmp_path / "sets" / "one")
+    make_task(tmp_path / "sets" / "two")
+    (tmp_path / "r.yaml").write_text(recipe_text + "only: [one]\n")
+    asked = request(tmp_path, seeds=1, baselines=["length"])
+    assert evaluate(asked)[1] == []
+    before = results(tmp_path)
+    stray = tmp_path / "out" / "one" / "scratch" / ".1234abcd.partial.seed-2.json"
+    stray.write_text("{")
+    shutil.rmtree(folder)
+    assert evaluate(asked)[1] == []
+    assert {
+        name: found for name, found in results(tmp_path).items() if name.name[0] != "."
+    } == before
