@@ -4,8 +4,9 @@
 
 Rows: windows read from the store as bytes; windows shifted and on either strand; finished batches
 (shifted, either strand, labels, int64, joined) for masked and for next-base models. Each is the
-median of several rounds of about a quarter of a second, in millions of bases a second, in one
-thread, with the allocator set as `genolm` sets it. Without --fasta the genome is random DNA.
+median of several rounds of about a quarter of a second, in millions of bases a second of one
+thread's processor time (a busy machine takes more of the clock, and somewhat more of this), with
+the allocator set as `genolm` sets it. Without --fasta the genome is random DNA.
 
 --megabases N ... instead makes a store of each size and prints what a process that reads batches
 from all over it takes: its own memory, and the pages of the store that the system keeps for it,
@@ -74,8 +75,8 @@ def measure(read: Callable[[int], object], bases: int) -> float:
     rates = []
     batch = 0
     for _ in range(ROUNDS + 1):
-        began, done = time.perf_counter(), 0
-        while (spent := time.perf_counter() - began) < SECONDS:
+        began, done = time.process_time(), 0
+        while (spent := time.process_time() - began) < SECONDS:
             read(batch)
             batch, done = batch + 1, done + 1
         rates.append(done * bases / spent / 1e6)
