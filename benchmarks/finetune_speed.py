@@ -4,15 +4,15 @@
         [KEY=VALUE ...]
 
 The model is a Caduceus-PS of 2 layers of 64 channels with fresh weights, unless keys of the recipe
-say otherwise. `--minutes` stops within the epoch and tells what all of it would have taken; the
-seconds of the steps and those of the validation are told apart. `--profile N` prints the N
-functions in which the steps spend most time instead.
+say otherwise. `--minutes` stops within the epoch and tells what all of it would have taken.
+`--profile N` prints the N functions in which the steps spend most time instead.
 """
 
 import argparse
 import cProfile
 import json
 import pstats
+import statistics
 import tempfile
 from pathlib import Path
 
@@ -45,12 +45,14 @@ def run(arguments: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
 
 
 def report(lines: list[dict[str, float]]) -> None:
-    """Print what an epoch takes."""
-    last = [line for line in lines if "loss" in line][-1]
+    """Print what an epoch takes: as it went, and at the rate of its quickest and middle lines."""
+    steps = [line for line in lines if "loss" in line]
     judged = [line["seconds"] for line in lines if "valid_loss" in line]
+    last, rates = steps[-1], [line["tokens_per_second"] for line in steps[1:]]
     print(f"genolm {genolm.__version__}, torch {torch.__version__}", end=", ")
     print(f"{torch.get_num_threads()} threads: {last['step']} steps, {last['epoch']} epochs")
-    print(f"an epoch of steps: {last['seconds'] / last['epoch']:.1f} s")
+    print(f"tokens/s in 50 steps: best {max(rates):,.0f}, median {statistics.median(rates):,.0f}")
+    print(f"an epoch of steps, as it went: {last['seconds'] / last['epoch']:.1f} s")
     if judged:
         print(f"with its validation: {judged[-1]:.1f} s")
 
