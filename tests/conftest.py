@@ -42,3 +42,11 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENOLM_CACHE", str(folder))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_verbosity(monkeypatch):
+    """Leave a command's ``--quiet`` to the test that gave it."""
+    from genolm.console import VERBOSITY
+
+    monkeypatch.setattr(VERBOSITY, "level", VERBOSITY.level)
