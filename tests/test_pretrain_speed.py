@@ -13,6 +13,7 @@ def speed():
     return runpy.run_path(str(SCRIPT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hyenadna", "caduceus_ps"])
 def test_a_step_learns_and_counts_its_operations(speed, name):
     step = speed["Step"](name, 64, speed["MODELS"][name][3])

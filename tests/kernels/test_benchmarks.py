@@ -44,6 +44,7 @@ def test_an_unknown_operator_is_an_error_that_lists_the_known_ones(run, capsys):
     assert "no operator attention; there are selective_scan, " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_wrong_results_are_not_timed(run, monkeypatch, capsys):
     import peers
 

@@ -45,6 +45,7 @@ def test_balanced_weights_are_scikit_learns():
     np.testing.assert_allclose(balanced_weights(flags[:3], 2), [2.0, 1.0])
 
 
+@pytest.mark.slow
 def test_weights_of_one_change_nothing_and_others_do(finetuning, tmp_path):
     found = {}
     wanted = {"none": "none", "ones": {"at": 1}, "balanced": "balanced", "heavy": {"cg": 20.0}}

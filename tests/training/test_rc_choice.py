@@ -81,6 +81,7 @@ def test_the_best_candidate_is_what_is_trained_and_published(
     assert {name: getattr(config, name) for name in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_within_a_candidate_goes_on_within_it(finetuning, tmp_path, monkeypatch):
     whole, stopped = (
         finetuning(output=tmp_path / name, train={"rc": "auto"}) for name in ("whole", "stopped")
@@ -102,6 +103,7 @@ def test_a_run_that_stops_within_a_candidate_goes_on_within_it(finetuning, tmp_p
     assert metrics(whole)["test"] == metrics(stopped)["test"]
 
 
+@pytest.mark.slow
 def test_the_minutes_of_candidates_are_taken_from_those_of_the_training(finetuning, monkeypatch):
     seen = {}
     train = session_module.Finetuning.judge

@@ -138,6 +138,7 @@ def test_what_was_found_before_guides_what_is_tried(tmp_path):
     assert trials.ranked()[0].figure == max(trial.figure for trial in trials.ended)
 
 
+@pytest.mark.slow
 def test_a_hopeless_trial_is_given_up(searching, monkeypatch):
     monkeypatch.setattr(
         module, "report_epochs", lambda asked, figures, told: asked.number == 1 and len(figures) > 1
@@ -159,6 +160,7 @@ def test_pruning_is_by_the_median_of_the_epochs(tmp_path):
     assert module.report_epochs(trials.ask(section), [2.0], 0)
 
 
+@pytest.mark.slow
 def test_a_combination_that_cannot_be_fails_alone(searching, capsys):
     space = {"train.rc": ["none", "conjoin"], "train.learning_rate": [1e-3, 1e-2]}
     recipe = searching(
@@ -180,6 +182,7 @@ def test_a_search_without_a_trial_that_could_be_done_says_why(searching):
         finetune(recipe)
 
 
+@pytest.mark.slow
 def test_more_trials_after_the_test_are_refused(searching):
     finetune(searching(trials=2))
     with pytest.raises(UsageError, match="was judged on the test part"):

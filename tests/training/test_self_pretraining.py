@@ -94,6 +94,7 @@ def test_resuming_equals_not_stopping_wherever_it_stopped(
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_beginning_anew_forgets_it(finetuning):
     recipe = finetuning(train={"self_pretrain": BRIEF, "epochs": 1})
     finetune(recipe)
