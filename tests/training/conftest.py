@@ -1,5 +1,6 @@
 import csv
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,35 @@ def pretraining(genome, tmp_path):
         return PretrainRecipe.model_validate(values | top)
 
     return make
+
+
+class PowerCut(BaseException):
+    """Nothing between the step and the shell catches it."""
+
+
+@pytest.fixture
+def power_cut():
+    """Stop what the block does just before the end of a step is dealt with: `with power_cut(7):`.
+
+    Further arguments: the folder name of the run that is hit, if not any; what is raised.
+    """
+    from genolm.training.callbacks import RunCallback
+
+    @contextmanager
+    def cut(step, run_name=None, by=PowerCut):
+        original = RunCallback.on_step_end
+
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == step and run_name in (None, self.run.path.name):
+                raise by
+            return original(self, args, state, control, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RunCallback, "on_step_end", on_step_end)
+            with pytest.raises(by):
+                yield
+
+    return cut
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from genolm import load
 from genolm.errors import InputError, UsageError
 from genolm.training import finetune as module
 from genolm.training import finetuning as session_module
-from genolm.training.callbacks import RunCallback
 from genolm.training.finetune import finetune
 from genolm.training.finetuning import Finetuning
 from genolm.training.patience import best_line, has_lost_patience
@@ -31,19 +30,6 @@ def patched(owner, name, value):
 
 def die(*_):
     raise PowerCut
-
-
-@contextmanager
-def power_cut_at_step(step):
-    original = RunCallback.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == step:
-            raise PowerCut
-        return original(self, args, state, control, **kwargs)
-
-    with patched(RunCallback, "on_step_end", on_step_end):
-        yield
 
 
 def weights(folder):
@@ -194,13 +180,13 @@ def test_the_best_line_is_the_first_of_the_best_and_never_an_undefined_one():
 
 
 @pytest.mark.parametrize("rc", ["none", "augment"])
-def test_resuming_equals_not_stopping_bit_for_bit(finetuning, tmp_path, rc, capsys):
+def test_resuming_equals_not_stopping_bit_for_bit(finetuning, tmp_path, rc, capsys, power_cut):
     whole, stopped = (
         finetuning(output=tmp_path / name, train={"rc": rc, "epochs": 3})
         for name in ("whole", "stopped")
     )
     finetune(whole)
-    with power_cut_at_step(5), pytest.raises(PowerCut):
+    with power_cut(5):
         finetune(stopped)
     finetune(stopped)
     assert "resuming at step 3" in capsys.readouterr().err

@@ -8,7 +8,6 @@ from genolm import load
 from genolm.errors import UsageError
 from genolm.models import build_model
 from genolm.training import lora
-from genolm.training.callbacks import RunCallback
 from genolm.training.finetune import finetune
 from genolm.training.lora import add_adapters, merge_adapters
 from genolm.training.recipe_methods import LoRASection
@@ -93,7 +92,7 @@ def test_dropout_is_of_the_adapters_and_of_training():
 
 
 def test_a_run_resumes_exactly_and_publishes_a_model_without_adapters(
-    finetuning, tmp_path, monkeypatch
+    finetuning, tmp_path, power_cut
 ):
     train = {"lora": {"rank": 2, "dropout": 0.1}, "epochs": 2}
     model = {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True}
@@ -101,17 +100,8 @@ def test_a_run_resumes_exactly_and_publishes_a_model_without_adapters(
         finetuning(model=model, output=tmp_path / name, train=train) for name in ("a", "b")
     )
     finetune(whole)
-    original = RunCallback.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-        return original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunCallback, "on_step_end", on_step_end)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(stopped)
+    with power_cut(5, by=KeyboardInterrupt):
+        finetune(stopped)
     finetune(stopped)
     one, other = (load_file(run.output / "model" / "model.safetensors") for run in (whole, stopped))
     assert not [name for name in one if "lora" in name or "base_layer" in name]

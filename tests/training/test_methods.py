@@ -13,7 +13,6 @@ from genolm.models import build_model
 from genolm.objectives import classification_loss
 from genolm.scoring.predict import SequencePredictor
 from genolm.training.buckets import bucketed
-from genolm.training.callbacks import RunCallback
 from genolm.training.class_weights import balanced_weights
 from genolm.training.finetune import finetune
 from genolm.training.optimizer import make_optimizer
@@ -144,23 +143,14 @@ def test_in_buckets_padding_is_no_feature_and_batches_make_no_difference(
         torch.testing.assert_close(tuned(ids[:, 20:25]).logits, tuned(ids[:, :30]).logits)
 
 
-def test_in_buckets_resuming_equals_not_stopping(finetuning, write_table, tmp_path, monkeypatch):
+def test_in_buckets_resuming_equals_not_stopping(finetuning, write_table, tmp_path, power_cut):
     write_table(tmp_path / "train.csv", rows_of_many_lengths(60))
     write_table(tmp_path / "test.csv", rows_of_many_lengths(8))
     train = {"bucket": True, "layer_decay": 0.5, "class_weights": {"x": 2}}
     whole, stopped = (finetuning(output=tmp_path / name, train=train) for name in ("a", "b"))
     finetune(whole)
-    original = RunCallback.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 6:
-            raise KeyboardInterrupt
-        return original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunCallback, "on_step_end", on_step_end)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(stopped)
+    with power_cut(6, by=KeyboardInterrupt):
+        finetune(stopped)
     finetune(stopped)
     assert same(weights(whole), weights(stopped))
     lines = (whole.output / "metrics.jsonl").read_text().splitlines()

@@ -7,7 +7,6 @@ from safetensors.torch import load_file
 
 from genolm.errors import UsageError
 from genolm.training import search as module
-from genolm.training.callbacks import RunCallback
 from genolm.training.finetune import finetune
 from genolm.training.finetuning import Finetuning
 from genolm.training.recipe_files import load_finetune_recipe
@@ -38,10 +37,6 @@ def without_time(trials):
 def same_weights(*folders):
     found, expected = (load_file(folder / "model" / "model.safetensors") for folder in folders)
     return all((found[name] == expected[name]).all() for name in expected)
-
-
-class PowerCut(BaseException):
-    """Nothing between the step and the shell catches it."""
 
 
 def test_the_best_trial_becomes_the_run(searching, capsys):
@@ -88,22 +83,13 @@ def test_the_test_part_is_judged_once(searching, monkeypatch):
     assert judged[-1]
 
 
-def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(searching, tmp_path):
+def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(searching, tmp_path, power_cut):
     recipe = searching(space={"train.learning_rate": [1e-4, 3e-2, "log"]}, train={"epochs": 2})
     finetune(recipe)
     expected = trials_of(recipe)
     shutil.move(recipe.output, tmp_path / "whole")
-    original = RunCallback.on_step_end
-
-    def die(self, args, state, control, **kwargs):
-        if "trial-0001" in str(args.output_dir) and state.global_step == 4:
-            raise PowerCut
-        return original(self, args, state, control, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunCallback, "on_step_end", die)
-        with pytest.raises(PowerCut):
-            finetune(recipe)
+    with power_cut(4, "trial-0001"):
+        finetune(recipe)
     assert len(trials_of(recipe)) == 1
     assert (recipe.output / "search" / "trial-0001" / "checkpoints" / "checkpoint-3").is_dir()
     with (recipe.output / "search" / "trials.jsonl").open("a") as file:
