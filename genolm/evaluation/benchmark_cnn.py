@@ -27,6 +27,7 @@ from genolm.objectives import classification_loss
 from genolm.tokenization.vocabulary import VOCAB_SIZE
 from genolm.training.judge import PROBLEM_TYPES, Figures, judge
 from genolm.training.labelled_parts import LabelledPart, LabelledParts
+from genolm.training.patience import worth
 from genolm.training.recipe_finetune import Task
 
 WIDTH: Final = 8
@@ -138,10 +139,10 @@ def train_cnn(
         _learn(model, optimizer, _batches(train, settings.batch_size, seed, epoch), task)
         logits = predict(model, held_out, settings.batch_size, place)
         figures = judge(logits, parts.valid.targets, task)
-        worth = _worth(figures, metric)
-        if best is None or worth > best.worth:
+        found = worth(figures.get(metric), metric)
+        if best is None or found > best.worth:
             weights = {name: value.clone() for name, value in model.state_dict().items()}
-            best = _Best(worth, epoch, figures, weights)
+            best = _Best(found, epoch, figures, weights)
         if _is_enough(settings, epoch - best.epoch, time.monotonic() - began):
             break
     assert best is not None
@@ -169,13 +170,6 @@ def _learn(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         optimizer.step()
-
-
-def _worth(figures: Figures, metric: str) -> float:
-    figure = figures.get(metric)
-    if figure is None:
-        return -float("inf")
-    return -figure if metric == "loss" else figure
 
 
 def _is_enough(settings: CnnSettings, without_gain: int, seconds: float) -> bool:

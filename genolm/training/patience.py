@@ -1,9 +1,22 @@
 """Which validation was the best, and whether it is long ago."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from genolm.training.loop import Lines
+
+
+def worth(figure: float | None, metric: str) -> float:
+    """Return a figure so that the highest is best, of a metric; one that is undefined is worst.
+
+    Args:
+        figure: Of the held-out part.
+        metric: "loss" (lowest is best) or another figure (highest is best).
+    """
+    if figure is None:
+        return -math.inf
+    return -figure if metric == "loss" else figure
 
 
 def best_line(lines: Lines, metric: str) -> Mapping[str, Any] | None:
@@ -16,8 +29,7 @@ def best_line(lines: Lines, metric: str) -> Mapping[str, Any] | None:
     """
     name = f"valid_{metric}"
     judged = [line for line in lines if line.get(name) is not None]
-    sign = -1.0 if metric == "loss" else 1.0
-    return max(judged, key=lambda line: sign * float(line[name]), default=None)
+    return max(judged, key=lambda line: worth(float(line[name]), metric), default=None)
 
 
 def has_lost_patience(lines: Lines, metric: str, patience: int | None) -> bool:

@@ -20,6 +20,7 @@ from genolm.training.checkpoints import read_json, write_json
 from genolm.training.finetune_loop import train_session
 from genolm.training.finetuning import Finetuning, rebuild
 from genolm.training.judge import Figures
+from genolm.training.patience import worth
 from genolm.training.recipe_methods import MethodKeys
 from genolm.training.recipe_variants import VARIANT_EFFECT
 from genolm.training.run_folder import RunFolder
@@ -88,13 +89,7 @@ def best_candidate(figures: Mapping[str, Figures], metric: str) -> str:
         figures: Of the held-out part, by name.
         metric: "loss" (lowest is best) or another figure (highest is best).
     """
-    sign = -1.0 if metric == "loss" else 1.0
-
-    def value(name: str) -> float:
-        figure = figures[name][metric]
-        return -math.inf if figure is None else sign * figure
-
-    return max(figures, key=value)
+    return max(figures, key=lambda name: worth(figures[name][metric], metric))
 
 
 def _try(session: Finetuning, name: str, changes: Changes) -> Figures:

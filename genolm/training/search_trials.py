@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from genolm.atomic import write_text
 from genolm.errors import UsageError
 from genolm.training.json_lines import append_json_line, read_json_lines
+from genolm.training.patience import worth
 from genolm.training.recipe_search import Choices, Dimension, Scalar, SearchSection
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Trials:
 
     def __init__(self, file: Path, metric: str) -> None:
         self._file = file
-        self._lowest = metric == "loss"
+        self._metric = metric
         lines = read_json_lines(file)
         self.ended = [Trial(**line) for line in lines]
         if file.is_file():  # without the half line of a crash
@@ -70,9 +71,8 @@ class Trials:
 
     def ranked(self) -> list[Trial]:
         """Return the complete trials, the best first; of equal ones the earlier."""
-        sign = 1 if self._lowest else -1
         complete = [trial for trial in self.ended if trial.state == "complete"]
-        return sorted(complete, key=lambda trial: sign * (trial.figure or 0.0))
+        return sorted(complete, key=lambda trial: -worth(trial.figure, self._metric))
 
     def ask(self, search: SearchSection) -> "optuna.Trial":
         """Return the next trial, with its values.
@@ -84,7 +84,9 @@ class Trials:
         sampler = optuna.samplers.TPESampler(seed=10_000 * search.seed + len(self.ended))
         prune = optuna.pruners.MedianPruner() if search.prune else optuna.pruners.NopPruner()
         study = optuna.create_study(
-            direction="minimize" if self._lowest else "maximize", sampler=sampler, pruner=prune
+            direction="minimize" if self._metric == "loss" else "maximize",
+            sampler=sampler,
+            pruner=prune,
         )
         space = {key: _distribution(of) for key, of in search.dimensions().items()}
         for trial in self.ended:
