@@ -27,7 +27,7 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 FOLDERS = {
     "pretrain": ["pretrain/", "published/"],
-    "finetune": ["finetune/"],
+    "finetune": ["finetune/", "finetune/genomic_benchmarks/", "finetune/nucleotide_transformer/"],
     "evaluate": ["evaluate/"],
 }
 """Where a recipe of each kind is looked for when its folder is left out."""
@@ -100,7 +100,7 @@ def shipped_recipes() -> dict[str, Path]:
     folder = recipes_folder()
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file
-        for file in sorted(folder.glob("*/*.yaml"))
+        for file in sorted(folder.rglob("*.yaml"))
     }
 
 
