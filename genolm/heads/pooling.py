@@ -55,6 +55,32 @@ def _pool_masked(hidden: Tensor, strategy: Pooling, mask: Tensor) -> Tensor:
     return total / count.clamp(min=1) if strategy == "mean" else total
 
 
+def segment_means(hidden: Tensor, segments: int, mask: Tensor | None = None) -> Tensor:
+    """Average hidden states over each of some equal parts of the sequence.
+
+    Args:
+        hidden: Hidden states (batch, length, channels).
+        segments: Parts; the n positions of a sequence are split so that position i is in part
+            floor(i segments / n). Parts of a sequence with fewer positions may be empty.
+        mask: Positions that count (batch, length); None counts all.
+
+    Returns:
+        Means of the parts, in their order (batch, segments * channels); zeros for empty ones.
+    """
+    refuse_slices("pooling")
+    if mask is None:
+        mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    mask = mask.bool()
+    rank, count = mask.cumsum(dim=1) - 1, mask.sum(dim=1, keepdim=True)
+    part = rank.clamp(min=0) * segments // count.clamp(min=1)
+    # Left out positions may hold anything, NaN too, which a weight of zero would let through.
+    hidden = hidden.masked_fill(~mask[..., None], 0)
+    chosen = torch.arange(segments, device=hidden.device)[:, None] == part[:, None]
+    weights = (chosen & mask[:, None]).to(hidden.dtype)
+    means = weights / weights.sum(dim=2, keepdim=True).clamp(min=1) @ hidden
+    return means.flatten(1)
+
+
 def take_position(hidden: Tensor, position: Tensor) -> Tensor:
     """Take one position of each sequence.
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from genolm.heads.pooling import before_first_pad, pool, take_position
+from genolm.heads.pooling import before_first_pad, pool, segment_means, take_position
 from genolm.heads.sequence import score_strands, side_by_side, stack_conjoined
 from genolm.models.backbone import HeadModel, choose
 from genolm.models.configuration import GenolmConfig
@@ -43,8 +43,12 @@ class Classifier(FineTuned):
 
     def __init__(self, config: GenolmConfig) -> None:
         super().__init__(config)
-        channels = 2 * config.d_model if config.oriented_head else config.d_model
-        self.score = Linear(channels, self.num_labels, bias=False, full_precision=True)
+        self.score = Linear(self.channels, self.num_labels, bias=False, full_precision=True)
+
+    @property
+    def channels(self) -> int:
+        """What the head reads of a sequence, or of a position."""
+        return (2 if self.config.oriented_head else 1) * int(self.config.d_model)
 
     @torch.no_grad()
     def draw_head(self) -> None:
@@ -96,6 +100,11 @@ class Classifier(FineTuned):
 
 class SequenceClassifier(Classifier):
     """Pool the backbone's states and score what comes out."""
+
+    @property
+    def channels(self) -> int:
+        """What the head reads of a sequence."""
+        return super().channels * int(self.config.pool_segments)
 
     def forward(
         self,
@@ -151,4 +160,6 @@ class SequenceClassifier(Classifier):
         if self.config.rcps:
             hidden = split_strands(hidden)
             mask = None if mask is None else torch.cat([mask, mask.flip(1)])
+        if (segments := self.config.pool_segments) > 1:
+            return segment_means(hidden, segments, mask)
         return pool(hidden, strategy, mask)

@@ -80,6 +80,9 @@ class GenolmConfig(PreTrainedConfig):
         mask_padding: Whether padding at the ends of a sequence is left out, so that a sequence
             gives the same whatever it is padded to; false is what published results were obtained
             with, where padding is a token like any other.
+        pool_segments: Equal parts of the sequence that a classifier pools one by one; the head
+            scores them side by side, so that it matters where along the sequence something is.
+            More than 1 needs the pooling strategy "mean".
         effect_antisymmetric: Whether exchanging REF and ALT only changes the sign of what a
             variant-effect model says, as of a log fold change.
         effect_hidden: Width of the hidden layer of its head; None for a linear head.
@@ -97,6 +100,7 @@ class GenolmConfig(PreTrainedConfig):
     conjoin_train: bool = False
     conjoin_eval: bool = False
     mask_padding: bool = False
+    pool_segments: int = 1
     effect_antisymmetric: bool = False
     effect_hidden: int | None = None
 
@@ -145,13 +149,16 @@ class GenolmConfig(PreTrainedConfig):
         Raises:
             ValueError: Naming the options and the fix.
         """
-        for name in ("d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple"):
+        positive = ("d_model", "n_layer", "vocab_size", "pad_vocab_size_multiple", "pool_segments")
+        for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if self.effect_hidden is not None and self.effect_hidden < 1:
             raise ValueError(f"effect_hidden must be 1 or more, or null, got {self.effect_hidden}")
         if self.conjoin_train and self.conjoin_eval:
             raise ValueError("conjoin_train and conjoin_eval exclude each other: set one of them")
+        if self.pool_segments > 1 and getattr(self, "pooling_strategy", "mean") != "mean":
+            raise ValueError(f"pool_segments {self.pool_segments} needs pooling_strategy: mean")
         self.mixer_config()
 
     def mixer_config(self) -> MixerConfig:

@@ -18,7 +18,7 @@ from genolm.training.recipe import ModelSection
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
 
-HEAD_OPTIONS = ("pooling_strategy", "mask_padding")
+HEAD_OPTIONS = ("pooling_strategy", "pool_segments", "mask_padding")
 """What a trained backbone can still be told when a new head is put on it."""
 
 

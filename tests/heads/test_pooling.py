@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from genolm.heads.pooling import before_first_pad, pool, take_position, window_mean
+from genolm.heads.pooling import (
+    before_first_pad,
+    pool,
+    segment_means,
+    take_position,
+    window_mean,
+)
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden"
 
@@ -48,6 +54,24 @@ def test_a_mask_is_the_same_as_cutting_the_sequence(strategy):
     assert torch.allclose(
         pool(hidden, strategy, torch.ones(2, 9)), pool(hidden, strategy), atol=1e-6
     )
+
+
+def test_segments_are_the_means_of_equal_parts():
+    hidden = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(0))
+    wanted = torch.nn.functional.adaptive_avg_pool1d(hidden.transpose(1, 2), 4).transpose(1, 2)
+    assert torch.allclose(segment_means(hidden, 4), wanted.flatten(1), atol=1e-6)
+    assert torch.allclose(segment_means(hidden, 1), pool(hidden, "mean"), atol=1e-6)
+
+
+def test_segments_of_a_masked_sequence_are_those_of_the_sequence_cut_out():
+    hidden = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(3, 9, dtype=torch.long)
+    mask[0, 2:7], mask[1, :2], hidden[0, 0] = 1, 1, torch.nan
+    found = segment_means(hidden, 3, mask)
+    assert torch.allclose(found[:1], segment_means(hidden[:1, 2:7], 3), atol=1e-6)
+    # Two positions are in the first and the second of three parts; no position leaves zeros.
+    assert torch.allclose(found[1].view(3, 4)[:2], hidden[1, :2], atol=1e-6)
+    assert found[1, 8:].abs().max() == found[2].abs().max() == 0
 
 
 def test_an_unknown_strategy_is_refused():

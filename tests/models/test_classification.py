@@ -19,6 +19,24 @@ def test_an_equivariant_classifier_does_not_know_the_strand(pooling, make, bases
     assert difference.abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("oriented", [False, True])
+def test_segments_tell_where_something_is_and_the_strands_alike(oriented, make, bases):
+    model = make("ps_classifier", pool_segments=4, oriented_head=oriented)
+    model.score.weight.data.normal_(generator=torch.Generator().manual_seed(1))
+    assert model.score.weight.shape == (3, (8 if oriented else 4) * model.config.d_model)
+    same = (model(bases).logits - model(reverse_complement(bases)).logits).abs().max() < 1e-5
+    assert same != oriented
+    moved = torch.nn.functional.pad(bases, (8, 0), value=11)[:, : bases.shape[1]]
+    assert (model(moved).logits - model(bases).logits).abs().max() > 1e-3
+
+
+def test_segments_need_means(make):
+    with pytest.raises(ValueError, match="pool_segments 4 needs pooling_strategy: mean"):
+        make("ps_classifier", pool_segments=4, pooling_strategy="max")
+    with pytest.raises(ValueError, match="pool_segments must be 1 or more"):
+        make("ps_classifier", pool_segments=0)
+
+
 @pytest.mark.parametrize("family", ["caduceus", "hyenadna"])
 @pytest.mark.parametrize("pooling", ["mean", "sum", "max", "first", "last"])
 def test_conjoining_averages_the_logits_of_both_strands(family, pooling, bases):
