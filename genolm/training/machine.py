@@ -50,7 +50,13 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         )
     if wanted != "auto":
         return wanted
-    return "bf16" if device.type == "cuda" or cpu_multiplies_bf16() else "float32"
+    fast = gpu_multiplies_bf16(device) if device.type == "cuda" else cpu_multiplies_bf16()
+    return "bf16" if fast else "float32"
+
+
+def gpu_multiplies_bf16(device: torch.device) -> bool:
+    """Tell whether a GPU has bfloat16 products; before Ampere (V100, T4) it has not."""
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def cpu_multiplies_bf16() -> bool:

@@ -6,8 +6,10 @@ sums. A GPU that is not in the table has no known peak, and then no utilisation 
 whose sheets say no such thing, it is what a large matrix product reaches here.
 """
 
+import re
 import time
 from functools import cache
+from typing import Final
 
 import torch
 
@@ -29,6 +31,9 @@ GPU_TERAFLOPS: dict[str, tuple[float, float]] = {
 bfloat16."""
 
 NO_BFLOAT16 = ("T4", "V100 SXM2")
+
+LESSER: Final = re.compile(r" (MIG|NVL|Laptop|GRID|\d+[ABCQ]) ")
+"""In the names of parts (MIG, virtual GPUs) and of smaller models of a GPU that is in the table."""
 
 SIZE = 768
 REPEATS = 4
@@ -58,7 +63,7 @@ def gpu_peak(name: str, precision: str) -> float | None:
     """
     words = f" {name.replace('-', ' ')} "
     known = [gpu for gpu in GPU_TERAFLOPS if f" {gpu} " in words]
-    if not known:
+    if not known or LESSER.search(words):
         return None
     gpu = max(known, key=len)
     if precision == "bf16" and gpu in NO_BFLOAT16:

@@ -30,6 +30,16 @@ def test_without_a_list_of_flags_precision_is_float32(tmp_path, monkeypatch):
     assert machine.choose_precision("auto", torch.device("cpu")) == "float32"
 
 
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((7, 0), "float32"), ((7, 5), "float32"), ((8, 0), "bf16"), ((9, 0), "bf16")],
+    ids=["V100", "T4", "A100", "H100"],
+)
+def test_auto_precision_follows_the_generation_of_the_gpu(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert machine.choose_precision("auto", torch.device("cuda")) == precision
+
+
 def test_a_precision_asked_for_is_taken():
     for wanted in ("float32", "bf16"):
         assert machine.choose_precision(wanted, torch.device("cpu")) == wanted

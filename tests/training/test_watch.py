@@ -24,6 +24,7 @@ CPU = torch.device("cpu")
         ("NVIDIA A100 80GB PCIe", "float32", 19.5),
         ("NVIDIA H100 80GB HBM3", "fp16", 989.4),
         ("NVIDIA H100 PCIe", "bf16", 756.0),
+        ("NVIDIA H200", "bf16", 989.4),
         ("NVIDIA RTX A5000", "bf16", 111.1),
         ("NVIDIA L4", "bf16", 121.0),
         ("NVIDIA L40S", "bf16", 362.0),
@@ -41,6 +42,11 @@ def test_a_known_gpu_has_the_peak_of_its_data_sheet(name, precision, teraflops):
         ("NVIDIA GeForce GTX 1080", "float32"),
         ("Tesla T4", "bf16"),
         ("Tesla V100-SXM2-16GB", "bf16"),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bf16"),
+        ("NVIDIA H200 NVL", "bf16"),
+        ("NVIDIA RTX A5000 Laptop GPU", "bf16"),
+        ("GRID A100-10C", "bf16"),
+        ("NVIDIA A10-24Q", "bf16"),
     ],
 )
 def test_a_peak_that_nobody_knows_is_not_invented(name, precision):
