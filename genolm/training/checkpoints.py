@@ -61,27 +61,37 @@ def find_damage(folder: Path) -> str | None:
     except InputError:
         return f"{COMPLETE} is garbled"
     number = listed.get("format", 1)
-    if number > FORMAT:
+    if isinstance(number, int) and number > FORMAT:
         raise UsageError(
             f"{folder}: a newer genolm wrote this checkpoint (format {number}, this one reads"
             f" {FORMAT}); update genolm, or --restart to begin anew"
         )
-    files = listed["files"] if number > 1 else {name: {"size": listed[name]} for name in listed}
-    found = (_file_damage(folder / name, written) for name, written in files.items())
+    try:
+        files = _written_files(listed)
+    except (AttributeError, LookupError, TypeError, ValueError):  # a bit fell over in the list
+        return f"{COMPLETE} is garbled"
+    found = (_file_damage(folder / name, *written) for name, written in files.items())
     return next((damage for damage in found if damage), None)
 
 
-def _file_damage(file: Path, written: Mapping[str, Any]) -> str | None:
+def _written_files(listed: Mapping[str, Any]) -> dict[str, tuple[int, str | None]]:
+    """Return the size and the digest of every file that a list names."""
+    if "format" not in listed:
+        return {name: (int(size), None) for name, size in listed.items()}
+    files = listed["files"].items()
+    return {name: (int(one["size"]), str(one["sha256"])) for name, one in files}
+
+
+def _file_damage(file: Path, size: int, expected: str | None) -> str | None:
     if not file.is_file():
         return f"{file.name} is missing"
-    size = file.stat().st_size
-    if size != written["size"]:
-        return f"{file.name} has {size:,} bytes and not {written['size']:,}"
-    if "sha256" not in written:
+    if (found := file.stat().st_size) != size:
+        return f"{file.name} has {found:,} bytes and not {size:,}"
+    if expected is None:
         return None
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return None if digest == written["sha256"] else f"{file.name} does not hold what was written"
+    return None if digest == expected else f"{file.name} does not hold what was written"
 
 
 def latest_checkpoint(checkpoints: Path) -> Path | None:
@@ -117,6 +127,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not text in UTF-8") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
     if not isinstance(values, dict):

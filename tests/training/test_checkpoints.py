@@ -26,6 +26,31 @@ def test_one_bit_that_fell_over_is_found(make):
     assert find_damage(folder) == "optimizer.pt does not hold what was written"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"files", b"filer"),
+        (b"size", b"sizd"),
+        (b"sha256", b"rha256"),
+        (b"optimizer.pt", b"optimizer.qt"),
+        (b'"size": 7', b'"size": "x"'),
+        (b'"format": 2', b'"foqmat": 2'),
+        (b"sha256", b"\xf3ha256"),
+        (b"{", b"["),
+    ],
+    ids=str,
+)
+def test_a_bit_that_fell_over_in_the_list_itself_is_damage_too(
+    make, tmp_path, capsys, before, after
+):
+    good, bad = make(10), make(20)
+    listed = (bad / "complete.json").read_bytes()
+    assert before in listed
+    (bad / "complete.json").write_bytes(listed.replace(before, after, 1))
+    assert latest_checkpoint(tmp_path) == good
+    assert "checkpoint-20 is damaged" in capsys.readouterr().err
+
+
 def test_a_damaged_newest_one_falls_back_to_the_one_before_with_a_warning(make, tmp_path, capsys):
     good, bad = make(10), make(20)
     (bad / "model.safetensors").write_bytes(b"weigh")
