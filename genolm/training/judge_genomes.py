@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from genolm.data.windows import WindowSet
+from genolm.errors import InputError
 from genolm.training.checkpoints import read_json, write_json
-from genolm.training.genomes import Genomes
+from genolm.training.genomes import Genome, Genomes
 from genolm.training.held_out import (
     Figures,
     HeldOut,
@@ -30,17 +33,58 @@ Parts = dict[str, HeldOut]
 
 COUNTED = "baselines.json"
 
+_SEARCHED = 1 << 16
+"""Bases that are read at a time to find a target."""
+
 
 def read_parts(genomes: Genomes, recipe: PretrainRecipe, split: str, windows: int | None) -> Parts:
     """Read at most so many windows of a split of each genome, evenly spread; None for all."""
-    parts = {}
+    return {
+        genome.name: _read(genome, _choose(genome, split, windows), recipe) for genome in genomes
+    }
+
+
+def looked_at(genomes: Genomes, recipe: PretrainRecipe) -> int:
+    """Return how many validation windows of each genome a look takes in."""
+    return -(-recipe.train.eval_windows // len(genomes))
+
+
+def require_targets(genomes: Genomes, recipe: PretrainRecipe) -> None:
+    """Refuse held-out windows in which nothing is to be guessed, before a run begins.
+
+    Raises:
+        InputError: Naming the part, and what to change.
+    """
+    at_the_end = recipe.train.test_windows
+    judged = (
+        ("valid", looked_at(genomes, recipe), "train.eval_windows"),
+        ("valid", at_the_end, "train.test_windows"),
+        ("test", at_the_end, "train.test_windows"),
+    )
     for genome in genomes:
-        held_out = genome.splits[split]
-        chosen = held_out.spread(windows or len(held_out))
-        parts[genome.name] = read_part(
-            genome.store, chosen, recipe.objective, n_bases=recipe.data.n_bases
-        )
-    return parts
+        for split, windows, key in judged:
+            chosen = _choose(genome, split, windows)
+            if not _has_target(genome, chosen, recipe):
+                whose = f" of {genome.name}" if len(genomes) > 1 else ""
+                raise InputError(
+                    f"data.{split}: no base to guess in the {len(chosen):,} {split} windows{whose}"
+                    f" ({key}): choose more or longer windows, or a smaller data.max_n_fraction"
+                )
+
+
+def _has_target(genome: Genome, windows: WindowSet, recipe: PretrainRecipe) -> bool:
+    few = max(1, _SEARCHED // windows.length)
+    pieces = np.array_split(np.arange(len(windows)), -(-len(windows) // few))
+    return any(_read(genome, windows.take(one), recipe).targets.any() for one in pieces)
+
+
+def _choose(genome: Genome, split: str, windows: int | None) -> WindowSet:
+    held_out = genome.splits[split]
+    return held_out.spread(windows or len(held_out))
+
+
+def _read(genome: Genome, windows: WindowSet, recipe: PretrainRecipe) -> HeldOut:
+    return read_part(genome.store, windows, recipe.objective, n_bases=recipe.data.n_bases)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from genolm.training.genomes import (
     overlap_lines,
     training_examples,
 )
-from genolm.training.judge_genomes import GenomeJudge, read_parts
+from genolm.training.judge_genomes import GenomeJudge, looked_at, read_parts, require_targets
 from genolm.training.loop import Ended, Loop, run_loop
 from genolm.training.machine import (
     choose_device,
@@ -132,6 +132,7 @@ def _prepare(recipe: PretrainRecipe, device: str) -> Iterator[Pretraining]:
     ):
         ranks.split(recipe.train.batch_size)
         check_sharding(recipe.train.sharding == "fsdp", ranks)
+        require_targets(genomes, complete)
         yield Pretraining(complete, run, genomes, model, tokenizer, place, ranks)
 
 
@@ -180,8 +181,7 @@ def _say_what_is_trained(session: Pretraining) -> None:
 def _train(session: Pretraining) -> Ended:
     recipe, train = session.recipe, session.recipe.train
     judge = _judge(session)
-    of_each = -(-train.eval_windows // len(session.genomes))
-    look = read_parts(session.genomes, recipe, "valid", of_each)
+    look = read_parts(session.genomes, recipe, "valid", looked_at(session.genomes, recipe))
     rows = judge.count("look", look) if session.ranks.leads else {}
     session.ranks.wait(patiently=True)
     loop = Loop(

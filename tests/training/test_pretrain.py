@@ -364,6 +364,20 @@ def test_no_window_is_an_input_error(pretraining):
         pretrain(pretraining(data={"length": 4000}))
 
 
+@pytest.mark.parametrize(
+    ("split", "key"), [("test", "train.test_windows"), ("valid", "train.eval_windows")]
+)
+def test_windows_in_which_nothing_is_asked_for_are_an_input_error_before_a_run_begins(
+    pretraining, genome, tmp_path, split, key
+):
+    short = tmp_path / "genome.fa"  # of 8 bases of IV, none is one of the 1 in 32
+    short.write_text(f"{genome.read_text()}>IV\nACGTACGTAC\n")
+    recipe = pretraining(data={"fasta": short, "length": 8, split: "IV"})
+    with pytest.raises(InputError, match=rf"data\.{split}: no base to guess in the 1 .*{key}"):
+        pretrain(recipe)
+    assert not recipe.output.exists()
+
+
 def test_a_device_that_is_not_there_is_a_usage_error(pretraining):
     with pytest.raises(UsageError, match="choose auto, cpu or cuda"):
         pretrain(pretraining(), device="tpu")
