@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
 from genolm.data.labels import LabelSpace
+from genolm.errors import UsageError
 from genolm.training.board import require_tensorboard
 from genolm.training.buckets import row_lengths
 from genolm.training.class_weights import weighted_loss
@@ -107,8 +108,20 @@ def prepare(recipe: FinetuneRecipe, device: str) -> Iterator[Finetuning]:
             "train": train.model_copy(update=filled),
         }
     )
+    session = Finetuning(complete, RunFolder(complete.output), parts, model, tokenizer, place)
+    _require_a_step(session)
     with kernel_backend(train.backend):
-        yield Finetuning(complete, RunFolder(complete.output), parts, model, tokenizer, place)
+        yield session
+
+
+def _require_a_step(session: Finetuning) -> None:
+    """Refuse steps of more rows than an epoch has."""
+    batches, rows = session.recipe.train.accumulate, len(session.parts.train.rows)
+    if batches * session.batch_size > rows:
+        raise UsageError(
+            f"train.accumulate: {batches} batches of {session.batch_size} are more than the"
+            f" {rows:,} rows of train; choose fewer, or a smaller train.batch_size"
+        )
 
 
 def say_what_is_trained(session: Finetuning) -> None:

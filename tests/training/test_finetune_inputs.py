@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from genolm.errors import InputError
+from genolm.errors import InputError, UsageError
 from genolm.training.finetune import finetune
 
 
@@ -40,6 +40,14 @@ def test_what_is_wrong_in_a_table_is_one_line_and_nothing_is_written(
     with pytest.raises(InputError, match=said) as raised:
         finetune(recipe)
     assert "\n" not in str(raised.value)
+    assert not recipe.output.exists()
+
+
+def test_a_step_of_more_rows_than_there_are_is_refused_before_anything_is_written(finetuning):
+    finetune(finetuning(train={"accumulate": 3, "epochs": 1}), with_baselines=False)  # all 36
+    recipe = finetuning(train={"accumulate": 4}, output=finetuning().output.with_name("more"))
+    with pytest.raises(UsageError, match=r"train\.accumulate: 4 batches of 12 .* the 36 rows"):
+        finetune(recipe)
     assert not recipe.output.exists()
 
 
