@@ -11,10 +11,10 @@ def worth(figure: float | None, metric: str) -> float:
     """Return a figure so that the highest is best, of a metric; one that is undefined is worst.
 
     Args:
-        figure: Of the held-out part.
+        figure: Of the held-out part; a loss that is no number counts as undefined.
         metric: "loss" (lowest is best) or another figure (highest is best).
     """
-    if figure is None:
+    if figure is None or math.isnan(figure):
         return -math.inf
     return -figure if metric == "loss" else figure
 
@@ -28,8 +28,8 @@ def best_line(lines: Lines, metric: str) -> Mapping[str, Any] | None:
             a line does not count.
     """
     name = f"valid_{metric}"
-    judged = [line for line in lines if line.get(name) is not None]
-    return max(judged, key=lambda line: worth(float(line[name]), metric), default=None)
+    judged = [line for line in lines if worth(line.get(name), metric) > -math.inf]
+    return max(judged, key=lambda line: worth(line[name], metric), default=None)
 
 
 def has_lost_patience(lines: Lines, metric: str, patience: int | None) -> bool:

@@ -211,9 +211,9 @@ class RunTrainer(Trainer):
             figures = self.evaluate_part()
         logged: dict[str, Any] = {f"valid_{name}": value for name, value in figures.items()}
         self.log(logged)
-        # An undefined figure must not become the best one.
+        # An undefined figure is not a number, which is never better than another.
         ranked = {
-            f"{metric_key_prefix}_{name}": -math.inf if value is None else value
+            f"{metric_key_prefix}_{name}": math.nan if value is None else value
             for name, value in figures.items()
         }
         self.control = self.callback_handler.on_evaluate(

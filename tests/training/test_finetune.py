@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 from contextlib import contextmanager
 
 import pytest
@@ -175,6 +176,8 @@ def test_the_best_line_is_the_first_of_the_best_and_never_an_undefined_one():
     assert best_line(validations([2.0, 1.0, 1.0]), "loss")["step"] == 6
     scored = [{"step": i, "valid_mcc": mcc} for i, mcc in enumerate([None, -0.1, None, 0.2, 0.2])]
     assert best_line(scored, "mcc")["step"] == 3
+    assert best_line(validations([math.nan, math.inf, 2.0, 3.0]), "loss")["step"] == 9
+    assert best_line(validations([math.nan, math.inf]), "loss") is None
     assert best_line([{"step": 1, "loss": 1.0}], "loss") is None
     assert best_line([{"step": 1, "valid_mcc": None}], "mcc") is None
 
