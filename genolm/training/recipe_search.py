@@ -1,5 +1,6 @@
 """What the ``search`` section of a fine-tuning recipe may say, and what can be searched."""
 
+import math
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -97,6 +98,9 @@ def _number(key: str, value: Scalar) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"space.{key}: {value!r} is no number")
     try:
-        return value if isinstance(value, int) else float(value)
+        number = value if isinstance(value, int) else float(value)
     except ValueError:
         raise ValueError(f"space.{key}: {value!r} is no number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"space.{key}: {value!r} is no end of a range")
+    return number

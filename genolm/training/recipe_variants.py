@@ -1,6 +1,8 @@
 """The keys of a fine-tuning recipe's data that are for variants, and what goes with what."""
 
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -78,8 +80,18 @@ def check_variants(task: str, data: VariantKeys, label: object, length: int | No
         raise ValueError("data.length: is for sequences; of variants it is data.window")
     if not isinstance(label, str):
         raise ValueError("data.label: one INFO key or column, not several")
-    if data.stratum_edges is not None and data.stratum is None:
-        raise ValueError("data.stratum_edges: say what is divided there with data.stratum")
+    _check_strata(data)
     named = [name for name in ("valid_groups", "test_groups") if getattr(data, name) is not None]
     if named and data.group is None:
         raise ValueError(f"data.{named[0]}: say which groups these are with data.group")
+
+
+def _check_strata(data: VariantKeys) -> None:
+    if (edges := data.stratum_edges) is None:
+        return
+    if data.stratum is None:
+        raise ValueError("data.stratum_edges: say what is divided there with data.stratum")
+    if not edges or not all(low < high for low, high in pairwise((*edges, math.inf))):
+        raise ValueError(
+            f"data.stratum_edges: {list(edges)} must be numbers that grow, one or more"
+        )

@@ -195,8 +195,9 @@ def test_the_folder_of_another_run_is_left_alone(finetuning, searching):
         ({"train.learning_rate": [1e-2, 1e-3, "log"]}, "low must be above 0, below high"),
         ({"train.learning_rate": [0, 1, "log"]}, "low must be above 0"),
         ({"train.learning_rate": ["x", 1, "log"]}, "'x' is no number"),
+        ({"train.learning_rate": [1, float("inf"), "log"]}, "inf is no end of a range"),
     ],
-    ids=["nothing", "seed", "data", "one value", "turned", "log of zero", "no number"],
+    ids=["nothing", "seed", "data", "one value", "turned", "log of zero", "no number", "endless"],
 )
 def test_a_space_that_cannot_be_searched_is_refused(space, message):
     with pytest.raises(ValueError, match=message):

@@ -300,6 +300,12 @@ def test_a_value_that_is_no_number_is_refused_with_its_line(variant_effect, tmp_
         ({"data": {"length": 32}}, r"data\.length: is for sequences"),
         ({"data": {"label": ["a", "b"]}}, r"data\.label: one INFO key or column"),
         ({"data": {"valid_groups": "a"}}, r"data\.valid_groups: say which groups"),
+        (
+            {"data": {"stratum": "X", "stratum_edges": [2, 1]}},
+            r"\[2\.0, 1\.0\] must be numbers that grow",
+        ),
+        ({"data": {"stratum": "X", "stratum_edges": [1, 1]}}, r"stratum_edges: .* that grow"),
+        ({"data": {"stratum": "X", "stratum_edges": []}}, r"stratum_edges: \[\] must be"),
         ({"task": "classification"}, r"data\.fasta: only variants have it"),
         (
             {"data": {"kind": "regression"}, "train_options": {"early_stopping_metric": "mcc"}},
