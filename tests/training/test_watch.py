@@ -68,7 +68,7 @@ def test_utilisation_is_operations_over_what_the_peak_would_have_done():
     watch = Watch(CPU, lambda step: 100.0 * step, peak=1000.0)
     figures = watch.figures(2, 4, seconds=2.0)
     assert figures["mfu"] == pytest.approx((200 + 300 + 400) / 2 / 1000)
-    assert figures["peak_memory_bytes"] == peak_memory(CPU)
+    assert figures["peak_memory_bytes"] == pytest.approx(peak_memory(CPU), rel=0.01)  # it may grow
     assert tell_machine(figures).startswith(", 45 % of peak, ")
 
 
