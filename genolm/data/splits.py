@@ -74,7 +74,7 @@ def split_contigs(
 
     Contigs named for ``valid`` and ``test`` are held out whole; ``train`` is the rest when it is
     not given. Where ``test`` is not given it is the last 10 % of each train contig, and where
-    ``valid`` is not given the last 10 % of what is before that.
+    ``valid`` is not given the 10 % before that.
 
     Raises:
         UsageError: An unknown contig, or one in two splits.
@@ -157,7 +157,7 @@ def make_splits(
         store: The genome.
         length: Bases of a window.
         stride: Bases between the starts of train windows; None for ``length``. Held-out windows
-            never overlap.
+            of one stretch never overlap.
         train: Contigs, by any usual name; see :func:`split_contigs` for what None means.
         valid: Likewise.
         test: Likewise.

@@ -39,10 +39,8 @@ def language_model(recipe: PretrainRecipe) -> tuple[GenolmModel, DNATokenizer]:
     )
     most = longest_input(model)
     if most is not None and length > most:
-        raise UsageError(
-            f"data.length: {length} is more than the model's maximum of {most} "
-            "(model.max_seq_len; leave it out and it follows data.length)"
-        )
+        fix = "choose less" if recipe.model.path else "choose less, or raise model.max_seq_len"
+        raise UsageError(f"data.length: {length} is more than the model's maximum of {most}; {fix}")
     return model, tokenizer
 
 

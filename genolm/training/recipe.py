@@ -93,7 +93,8 @@ class TrainSection(Section):
     accumulate: Count = Field(default=1, description="batches to one step of the optimiser")
     precision: Precision = Field(
         default="auto",
-        description="of linear layers; auto = bf16 where fast; fp16 (scaled gradients) on GPUs",
+        description="of linear layers; auto = bf16 where that is fast, else float32; fp16 (scaled "
+        "gradients) on GPUs",
     )
     checkpointing: Checkpointing = Field(
         default="none",

@@ -79,7 +79,7 @@ class GenomeSection(Section):
         "published human split as Caduceus extends it does)",
     )
     max_n_fraction: Fraction = Field(
-        default=0.1, description="windows with more N than this are left out"
+        default=0.1, description="windows with a larger share of N are left out"
     )
     n_bases: UnknownBases = Field(
         default="ignored",

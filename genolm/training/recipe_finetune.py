@@ -80,7 +80,7 @@ class FinetuneRecipe(Section):
     data: LabelledSection = Field(description="the labelled sequences")
     task: RecipeTask = Field(
         default="classification",
-        description="classification, multilabel, regression or variant_effect",
+        description="what the labels are; of variants data.kind says it",
     )
     train: FinetuneTrainSection = Field(
         default_factory=FinetuneTrainSection, description="the training"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -36,14 +36,22 @@ def _item_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def describe_keys(kind: str) -> Iterator[tuple[str, str, str]]:
-    """Yield key, default and meaning of every key that holds a value.
+    """Yield key, default and meaning of every key that holds a value, the words it may be first.
 
     Args:
         kind: "pretrain" or "finetune".
     """
     for key, field in list_keys(KINDS[kind]):
         if section_of(field) is None or (not field.is_required() and field.default is None):
-            yield key, _default(field), field.description or ""
+            words = " | ".join(_words(field.annotation))
+            yield key, _default(field), f"{words}: {field.description}".removeprefix(": ")
+
+
+def _words(annotation: Any) -> list[str]:
+    """Return the words that a value may be; none where it is no choice of words."""
+    if get_origin(annotation) is Literal:
+        return [str(word) for word in get_args(annotation)]
+    return [word for part in get_args(annotation) for word in _words(part)]
 
 
 def _default(field: FieldInfo) -> str:

@@ -21,13 +21,16 @@ class MaskingSection(Section):
     """
 
     rate: Share | None = Field(
-        default=None, description="share of positions that are targets; null = .15 (small run: .3)"
+        default=None,
+        description="share of positions that are targets; null = .15, or .3 where none of the "
+        "three shares is given and the run shows fewer than 100 million bases",
     )
     mask_fraction: Fraction | None = Field(
-        default=None, description="share of targets shown as [MASK]; null = .8 (small run: 1)"
+        default=None, description="share of targets shown as [MASK]; null = .8, or 1 likewise"
     )
     random_fraction: Fraction | None = Field(
-        default=None, description="share of targets shown as a random base; null = .1 (small: 0)"
+        default=None,
+        description="share of targets shown as a random base; null = .1, or 0 likewise",
     )
     span: Count = Field(default=1, description="bases that are hidden together")
 

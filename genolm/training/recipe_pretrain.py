@@ -72,7 +72,7 @@ class PretrainRecipe(Section):
 
     model: ModelSection = Field(description="the model")
     data: GenomeSection = Field(description="the genome")
-    objective: Objective = Field(description="masked_lm or causal_lm")
+    objective: Objective = Field(description="hidden bases are guessed, or the next one")
     masking: MaskingSection = Field(default_factory=MaskingSection, description="for masked_lm")
     train: PretrainTrainSection = Field(
         default_factory=PretrainTrainSection, description="the training"

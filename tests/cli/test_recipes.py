@@ -26,6 +26,27 @@ def test_keys_prints_key_default_and_meaning(kind, line, capsys):
     assert line in [shown.split()[:3] for shown in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "words"),
+    [
+        ("pretrain", "objective", "masked_lm | causal_lm"),
+        ("pretrain", "train.guard", "stop | skip"),
+        ("pretrain", "data.bed_windows", "tile | centre | hyenadna | caduceus"),
+        ("finetune", "train.rc", "none | augment | conjoin | conjoin_eval | auto"),
+        ("finetune", "train.head", "invariant | oriented"),
+        ("finetune", "train.class_weights", "none | balanced"),
+        ("finetune", "train.epochs", ""),
+    ],
+)
+def test_keys_prints_the_words_that_a_value_may_be(kind, key, words, capsys):
+    assert run(["recipes", "keys", kind]) == 0
+    shown = {
+        line.split()[0]: line.split(maxsplit=2)[2] for line in capsys.readouterr().out.splitlines()
+    }
+    found, _, meaning = shown[key].partition(": ")
+    assert (found if meaning and " | " in found else "") == words
+
+
 @pytest.mark.parametrize("name", ["pretrain/yeast_mamba", "yeast_mamba"])
 def test_show_prints_the_file_itself(name, capsys):
     assert run(["recipes", "show", name]) == 0
