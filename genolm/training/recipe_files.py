@@ -33,7 +33,9 @@ FOLDERS = {
 """Where a recipe of each kind is looked for when its folder is left out."""
 
 REASONS = {
+    "dict_type": "must be a section of keys and values",
     "path_type": "must be the name of a file or folder",
+    "tuple_type": "must be a list",
     "too_short": "must hold at least one name",
     "model_type": "must be a section of keys and values",
 }

@@ -1,7 +1,7 @@
 """What a fine-tuning recipe may say: every key, its type, its default and what it means."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from genolm.training.recipe_types import (
     Positive,
     Section,
     Whole,
+    told_as,
 )
 from genolm.training.recipe_variants import VariantKeys, check_variants
 
@@ -37,9 +38,10 @@ class LabelledSection(VariantKeys):
         default=None, description="likewise; null = held out of train by seed"
     )
     sequence: Name = Field(default="sequence", description="column with the bases")
-    label: Name | Names = Field(
+    label: Annotated[
+        Name | Names, Field(union_mode="left_to_right"), told_as("a name, or a list of names,")
+    ] = Field(
         default="label",
-        union_mode="left_to_right",
         description="column (or INFO key) with the label; for multilabel, names with ; between or "
         "0/1 columns",
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from genolm.training.recipe import TrainSection
-from genolm.training.recipe_types import Count, Momentum, Names, Positive, Section
+from genolm.training.recipe_types import Count, Momentum, Names, Positive, Section, told_as
 
 
 class SelfPretrainSection(Section):
@@ -83,7 +83,10 @@ class MethodKeys(TrainSection):
         description="of an equivariant model: whether the strands' scores are averaged, or told "
         "apart; null = invariant, or what rc: auto finds",
     )
-    class_weights: Literal["none", "balanced"] | dict[str, Positive] = Field(
+    class_weights: Annotated[
+        Literal["none", "balanced"] | dict[str, Positive],
+        told_as("none, balanced or {class: weight above 0, ...}"),
+    ] = Field(
         default="none",
         description="in the training loss: balanced = as classes are rarer, or {name: weight, ...} "
         "with 1 for the others",

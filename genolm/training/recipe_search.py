@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from genolm.training.recipe_types import Count, Section, Whole
+from genolm.training.recipe_types import Count, Section, Whole, told_as
 
 Scalar = bool | int | float | str | None
 
@@ -46,7 +46,7 @@ Dimension = Range | Choices
 class SearchSection(Section):
     """A search for values of other keys, by the held-out part."""
 
-    space: dict[str, tuple[Scalar, ...]] = Field(
+    space: dict[str, Annotated[tuple[Scalar, ...], told_as("a list of values")]] = Field(
         description="dotted keys, each with [low, high, log], [low, high, linear] or values to "
         "choose from: {train.learning_rate: [1e-4, 1e-2, log], train.rc: [none, augment]}"
     )

@@ -4,9 +4,17 @@ YAML is looser than a recipe may be: PyYAML reads ``1e-3`` as text and a contig 
 number, and Python counts ``true`` as 1. Each type here says what it takes and refuses the rest.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 
 class Section(BaseModel):
@@ -41,6 +49,18 @@ def _read_names(value: object) -> object:
     """Read one name as a list of one; a contig called ``1`` is a name, not a number."""
     listed = list(value) if isinstance(value, list | tuple) else [value]
     return None if value is None else tuple(_read_name(item) for item in listed)
+
+
+def told_as(what: str) -> WrapValidator:
+    """Say what a value of several kinds may be in one complaint, instead of one for each kind."""
+
+    def check(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return read(value)
+        except ValidationError:
+            raise ValueError(f"{what} is needed, not {value!r}") from None
+
+    return WrapValidator(check)
 
 
 Count = Annotated[int, BeforeValidator(_read_whole_number), Field(gt=0)]

@@ -188,6 +188,20 @@ def test_bytes_that_are_no_text_are_refused(folder):
             "train.rc must be 'none', 'augment', 'conjoin', 'conjoin_eval' or 'auto'",
         ),
         ("data.valid_fraction=1.5", "data.valid_fraction must be less than or equal to 1"),
+        (
+            "train.class_weights=balance",
+            "train.class_weights: none, balanced or {class: weight above 0, ...} is needed",
+        ),
+        (
+            "train.class_weights={a: -1}",
+            "balanced or {class: weight above 0, ...} is needed, not {'a': -1}",
+        ),
+        ("data.label={a: b}", "data.label: a name, or a list of names, is needed, not {'a': 'b'}"),
+        (
+            "search={space: {train.epochs: 3}}",
+            "search.space.train.epochs: a list of values is needed, not 3",
+        ),
+        ("train.betas=0.9", "train.betas must be a list, not 0.9"),
     ],
 )
 def test_fine_tuning_recipes_complain_alike(finetune, override, said):
