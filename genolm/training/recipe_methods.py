@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from genolm.training.recipe import TrainSection
-from genolm.training.recipe_types import Count, Momentum, Names, Positive, Section, told_as
+from genolm.training.recipe_types import Count, Momentum, Name, Names, Positive, Section, told_as
 
 
 class SelfPretrainSection(Section):
@@ -84,7 +84,7 @@ class MethodKeys(TrainSection):
         "apart; null = invariant, or what rc: auto finds",
     )
     class_weights: Annotated[
-        Literal["none", "balanced"] | dict[str, Positive],
+        Literal["none", "balanced"] | dict[Name, Positive],
         told_as("none, balanced or {class: weight above 0, ...}"),
     ] = Field(
         default="none",

@@ -8,6 +8,7 @@ import pytest
 
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
+from tests.training.interruptions import PowerCut, at_step
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden"
 
@@ -69,31 +70,20 @@ def pretraining(genome, tmp_path):
     return make
 
 
-class PowerCut(BaseException):
-    """Nothing between the step and the shell catches it."""
-
-
 @pytest.fixture
 def power_cut():
     """Stop what the block does just before the end of a step is dealt with: `with power_cut(7):`.
 
     Further arguments: the folder name of the run that is hit, if not any; what is raised.
     """
-    from genolm.training.callbacks import RunCallback
 
     @contextmanager
     def cut(step, run_name=None, by=PowerCut):
-        original = RunCallback.on_step_end
+        def strike():
+            raise by
 
-        def on_step_end(self, args, state, control, **kwargs):
-            if state.global_step == step and run_name in (None, self.run.path.name):
-                raise by
-            return original(self, args, state, control, **kwargs)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(RunCallback, "on_step_end", on_step_end)
-            with pytest.raises(by):
-                yield
+        with at_step(step, strike, run_name), pytest.raises(by):
+            yield
 
     return cut
 

@@ -1,7 +1,5 @@
 import csv
-import json
 import math
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -16,34 +14,8 @@ from genolm.training.finetuning import Finetuning
 from genolm.training.patience import best_line, has_lost_patience
 from genolm.training.pretrain import pretrain
 from genolm.training.run_folder import RunFolder
-
-
-class PowerCut(BaseException):
-    """Nothing between the step and the shell catches it."""
-
-
-@contextmanager
-def patched(owner, name, value):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, value)
-        yield
-
-
-def die(*_):
-    raise PowerCut
-
-
-def weights(folder):
-    return load_file(folder / "model.safetensors")
-
-
-def metrics(recipe):
-    return json.loads((recipe.output / "metrics.json").read_text())
-
-
-def predictions(recipe):
-    with (recipe.output / "test_predictions.tsv").open() as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+from tests.training.interruptions import PowerCut, cut_power, patched
+from tests.training.outcomes import metrics, predictions, same, weights
 
 
 def validations(losses):
@@ -139,8 +111,7 @@ def test_the_best_epoch_is_published_when_the_last_is_worse(finetuning, monkeypa
     figures = metrics(recipe)
     assert (figures["best_epoch"], figures["epochs"]) == (2.0, 4.0)
     best = recipe.output / "checkpoints" / "checkpoint-6"
-    published = weights(recipe.output / "model")
-    assert all(torch.equal(tensor, published[name]) for name, tensor in weights(best).items())
+    assert same(load_file(best / "model.safetensors"), weights(recipe))
 
 
 def test_patience_ends_the_run_early(finetuning, monkeypatch):
@@ -193,8 +164,8 @@ def test_resuming_equals_not_stopping_bit_for_bit(finetuning, tmp_path, rc, caps
         finetune(stopped)
     finetune(stopped)
     assert "resuming at step 3" in capsys.readouterr().err
-    one, other = (weights(recipe.output / "model") for recipe in (whole, stopped))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    one, other = (weights(recipe) for recipe in (whole, stopped))
+    assert same(one, other)
     steps = [[line["step"] for line in RunFolder(r.output).read_lines()] for r in (whole, stopped)]
     assert steps[0] == steps[1]
     assert metrics(whole)["test"] == metrics(stopped)["test"]
@@ -202,7 +173,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(finetuning, tmp_path, rc, caps
 
 def test_a_run_that_lost_patience_is_not_trained_further(finetuning, capsys):
     recipe = finetuning(train={"epochs": 5, "patience": 1, "learning_rate": 1e-12})
-    with patched(module, "_finish", die), pytest.raises(PowerCut):
+    with patched(module, "_finish", cut_power), pytest.raises(PowerCut):
         finetune(recipe)
     before = RunFolder(recipe.output).read_lines()
     finetune(recipe)
@@ -220,7 +191,7 @@ def test_a_pretrained_backbone_is_taken_over(pretraining, finetuning, causal, tm
         model={"path": base.output / "model"}, train={"freeze_backbone": True, "epochs": 1}
     )
     finetune(recipe)
-    known, tuned = (weights(r.output / "model") for r in (base, recipe))
+    known, tuned = (weights(r) for r in (base, recipe))
     shared = [name for name in known if "backbone" in name]
     assert shared
     assert all(torch.equal(known[name], tuned[name]) for name in shared)

@@ -1,17 +1,8 @@
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from genolm.errors import InputError, UsageError
 from genolm.training.finetune import finetune
-
-
-def weights(recipe):
-    return load_file(recipe.output / "model" / "model.safetensors")
-
-
-def same(one, other):
-    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+from tests.training.outcomes import same, weights
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from safetensors.torch import load_file
 
 from genolm.errors import InputError, UsageError
 from genolm.training.check import check_splits
@@ -14,6 +12,7 @@ from genolm.training.genomes import open_genomes, training_examples
 from genolm.training.judge_genomes import pool, read_parts
 from genolm.training.pretrain import pretrain
 from genolm.training.recipe_pretrain import PretrainRecipe
+from tests.training.outcomes import metrics, same, weights
 
 
 def random_dna(length, seed):
@@ -42,18 +41,6 @@ def several(pretraining, genome, other):
         return pretraining(data=data, **sections)
 
     return make
-
-
-def weights(recipe):
-    return load_file(recipe.output / "model" / "model.safetensors")
-
-
-def metrics(recipe):
-    return json.loads((recipe.output / "metrics.json").read_text())
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_one_listed_genome_is_the_run_of_data_fasta(pretraining, genome, tmp_path):

@@ -1,8 +1,5 @@
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from genolm import load
 from genolm.errors import UsageError
@@ -11,6 +8,7 @@ from genolm.training import lora
 from genolm.training.finetune import finetune
 from genolm.training.lora import add_adapters, merge_adapters
 from genolm.training.recipe_methods import LoRASection
+from tests.training.outcomes import metrics, same, weights
 
 pytest.importorskip("peft", reason="needs peft: pip install 'genolm[lora]'")
 
@@ -103,16 +101,14 @@ def test_a_run_resumes_exactly_and_publishes_a_model_without_adapters(
     with power_cut(5, by=KeyboardInterrupt):
         finetune(stopped)
     finetune(stopped)
-    one, other = (load_file(run.output / "model" / "model.safetensors") for run in (whole, stopped))
+    one, other = (weights(run) for run in (whole, stopped))
     assert not [name for name in one if "lora" in name or "base_layer" in name]
-    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert same(one, other)
     tuned, _ = load(whole.output / "model")
     fresh = build_model("caduceus", "classification", EQUIVARIANT | {"n_layer": 1}, seed=1)
     kept = {name: tensor for name, tensor in fresh.state_dict().items() if "norm" in name}
     assert all(torch.equal(tensor, tuned.state_dict()[name]) for name, tensor in kept.items())
-    assert json.loads((whole.output / "metrics.json").read_text())["parameters"] == sum(
-        p.numel() for p in tuned.parameters()
-    )
+    assert metrics(whole)["parameters"] == sum(p.numel() for p in tuned.parameters())
 
 
 def test_without_peft_the_command_that_installs_it_is_named(finetuning, monkeypatch):

@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
 from genolm import load
@@ -16,14 +15,7 @@ from genolm.training.buckets import bucketed
 from genolm.training.class_weights import balanced_weights
 from genolm.training.finetune import finetune
 from genolm.training.optimizer import make_optimizer
-
-
-def weights(recipe):
-    return load_file(recipe.output / "model" / "model.safetensors")
-
-
-def same(one, other):
-    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+from tests.training.outcomes import same, weights
 
 
 def rows_of_many_lengths(count):

@@ -1,20 +1,18 @@
-import json
 import signal
-from contextlib import contextmanager
 
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from genolm import load
 from genolm.errors import InputError, UsageError
 from genolm.genome.fasta import Fasta
 from genolm.training import trainer
-from genolm.training.callbacks import RunCallback
 from genolm.training.pretrain import pretrain
 from genolm.training.run_folder import RunFolder
+from tests.training.interruptions import PowerCut, at_step, cut_power, patched
+from tests.training.outcomes import metrics, same, weights
 
 MODELS = {
     "masked_lm": {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True},
@@ -22,45 +20,8 @@ MODELS = {
 }
 
 
-class PowerCut(BaseException):
-    """Nothing between the step and the shell catches it."""
-
-
-@contextmanager
-def patched(owner, name, value):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, value)
-        yield
-
-
-@contextmanager
-def at_step(step, action):
-    """Do something just before the end of a step is dealt with."""
-    original = RunCallback.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == step:
-            action()
-        return original(self, args, state, control, **kwargs)
-
-    with patched(RunCallback, "on_step_end", on_step_end):
-        yield
-
-
-def cut_power():
-    raise PowerCut
-
-
 def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
-
-
-def weights(recipe):
-    return load_file(recipe.output / "model" / "model.safetensors")
-
-
-def same_weights(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def lines(recipe):
@@ -68,10 +29,6 @@ def lines(recipe):
     clocked = ("seconds", "tokens_per_second", "mfu", "peak_memory_bytes")
     read = RunFolder(recipe.output).read_lines()
     return [{key: x for key, x in line.items() if key not in clocked} for line in read]
-
-
-def metrics(recipe):
-    return json.loads((recipe.output / "metrics.json").read_text())
 
 
 def steps_of_checkpoints(recipe):
@@ -121,36 +78,40 @@ def test_training_teaches(pretraining, causal):
 
 
 @pytest.mark.parametrize("objective", MODELS)
-def test_resuming_equals_not_stopping_bit_for_bit(pretraining, tmp_path, objective, capsys):
+def test_resuming_equals_not_stopping_bit_for_bit(
+    pretraining, tmp_path, objective, capsys, power_cut
+):
     options = {"train": {"accumulate": 2}, "model": MODELS[objective], "objective": objective}
     whole = pretraining(output=tmp_path / "whole", **options)
     pretrain(whole)
     stopped = pretraining(output=tmp_path / "stopped", **options)
-    with at_step(5, cut_power), pytest.raises(PowerCut):
+    with power_cut(5):
         pretrain(stopped)
     assert not (stopped.output / "model").exists()
     pretrain(stopped)
     assert "resuming at step 4" in capsys.readouterr().err
-    assert same_weights(weights(whole), weights(stopped))
+    assert same(weights(whole), weights(stopped))
     assert lines(whole) == lines(stopped)
     assert {k: v for k, v in metrics(whole).items() if k != "seconds"} == {
         k: v for k, v in metrics(stopped).items() if k != "seconds"
     }
 
 
-def test_a_run_in_stages_of_weighed_bases_goes_on_as_if_it_had_not_stopped(pretraining, tmp_path):
+def test_a_run_in_stages_of_weighed_bases_goes_on_as_if_it_had_not_stopped(
+    pretraining, tmp_path, power_cut
+):
     stages = [{"length": 8, "steps": 2}, {"length": 16, "steps": 2}]
     options = {"train": {"length_stages": stages}, "data": {"soft_mask_weight": 0.5}}
     whole, stopped = (pretraining(output=tmp_path / n, **options) for n in ("whole", "stopped"))
     pretrain(whole)
     for step in (3, 5):
-        with at_step(step, cut_power), pytest.raises(PowerCut):
+        with power_cut(step):
             pretrain(stopped)
     pretrain(stopped)
-    assert same_weights(weights(whole), weights(stopped))
+    assert same(weights(whole), weights(stopped))
     plain = pretraining(output=tmp_path / "plain")
     pretrain(plain)
-    assert not same_weights(weights(whole), weights(plain))
+    assert not same(weights(whole), weights(plain))
 
 
 def test_two_processes_do_not_train_in_one_folder(pretraining):
@@ -167,7 +128,7 @@ def test_workers_do_not_change_the_result(pretraining, tmp_path):
     ]
     for recipe in runs:
         pretrain(recipe)
-    assert same_weights(*(weights(recipe) for recipe in runs))
+    assert same(*(weights(recipe) for recipe in runs))
 
 
 def test_ctrl_c_saves_the_step_and_the_run_goes_on_from_it(pretraining, tmp_path, capsys):
@@ -179,7 +140,7 @@ def test_ctrl_c_saves_the_step_and_the_run_goes_on_from_it(pretraining, tmp_path
     assert "stopped at step 3; the same command goes on from there" in capsys.readouterr().err
     pretrain(stopped)
     assert "resuming at step 3" in capsys.readouterr().err
-    assert same_weights(weights(whole), weights(stopped))
+    assert same(weights(whole), weights(stopped))
 
 
 def test_a_second_ctrl_c_stops_at_once(pretraining):
@@ -205,7 +166,7 @@ def test_a_checkpoint_that_was_cut_short_is_not_used(pretraining, tmp_path, caps
     assert steps_of_checkpoints(stopped) == [2]
     pretrain(stopped)
     assert "resuming" not in capsys.readouterr().err
-    assert same_weights(weights(whole), weights(stopped))
+    assert same(weights(whole), weights(stopped))
     assert lines(whole) == lines(stopped)
 
 
@@ -312,7 +273,7 @@ def test_a_model_may_be_trained_further(pretraining, tmp_path):
     pretrain(first)
     more = pretraining(model={"path": first.output / "model"}, train={"steps": 2})
     pretrain(more)
-    assert not same_weights(weights(first), weights(more))
+    assert not same(weights(first), weights(more))
     assert metrics(more)["parameters"] == metrics(first)["parameters"]
 
 

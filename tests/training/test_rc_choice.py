@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,13 +8,10 @@ from genolm.scoring.predict import SequencePredictor
 from genolm.training import finetuning as session_module
 from genolm.training.finetune import finetune
 from genolm.training.rc_choice import best_candidate
+from tests.training.outcomes import metrics
 
 EQUIVARIANT = {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True}
 COMPLEMENT = {7: 10, 8: 9, 9: 8, 10: 7}
-
-
-def metrics(recipe):
-    return json.loads((recipe.output / "metrics.json").read_text())
 
 
 def oriented_rows(count, seed):

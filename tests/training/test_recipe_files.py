@@ -208,6 +208,11 @@ def test_fine_tuning_recipes_complain_alike(finetune, override, said):
     assert said in complaint(finetune, override, load=load_finetune_recipe)
 
 
+def test_classes_may_be_numbers(finetune):
+    recipe = load_finetune_recipe(finetune, ["train.class_weights={0: 2, b: 1.5}"])
+    assert recipe.train.class_weights == {"0": 2.0, "b": 1.5}
+
+
 def test_a_regression_has_no_mcc_to_stop_by(finetune):
     said = complaint(
         finetune, "task=regression", "train.early_stopping_metric=mcc", load=load_finetune_recipe

@@ -12,6 +12,7 @@ from genolm.training.finetuning import Finetuning
 from genolm.training.recipe_files import load_finetune_recipe
 from genolm.training.recipe_search import Choices, Range, SearchSection
 from genolm.training.search_trials import Trial, Trials
+from tests.training.outcomes import metrics
 
 SPACE = {"train.learning_rate": ["1e-4", 3e-2, "log"], "train.batch_size": [6, 12]}
 
@@ -46,8 +47,7 @@ def test_the_best_trial_becomes_the_run(searching, capsys):
     assert [trial["state"] for trial in trials] == ["complete"] * 3
     assert all(1e-4 <= trial["values"]["train.learning_rate"] <= 3e-2 for trial in trials)
     best = min(trials, key=lambda trial: trial["figure"])
-    metrics = json.loads((recipe.output / "metrics.json").read_text())
-    assert metrics["valid"]["loss"] == pytest.approx(best["figure"], rel=1e-6)
+    assert metrics(recipe)["valid"]["loss"] == pytest.approx(best["figure"], rel=1e-6)
     resolved = load_finetune_recipe(recipe.output / "recipe.yaml")
     assert resolved.search is None
     assert resolved.train.learning_rate == best["values"]["train.learning_rate"]
@@ -245,6 +245,6 @@ def test_a_trial_may_learn_the_language_of_its_sequences_first(searching):
     recipe = searching(trials=2, space=space)
     finetune(recipe)
     best = Trials(recipe.output / "search" / "trials.jsonl", "loss").ranked()[0]
-    metrics = json.loads((recipe.output / "metrics.json").read_text())
-    assert metrics["self_pretraining"]["steps"] == best.values["train.self_pretrain.steps"]
-    assert metrics["valid"]["loss"] == pytest.approx(best.figure, rel=1e-6)
+    found = metrics(recipe)
+    assert found["self_pretraining"]["steps"] == best.values["train.self_pretrain.steps"]
+    assert found["valid"]["loss"] == pytest.approx(best.figure, rel=1e-6)

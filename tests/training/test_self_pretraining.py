@@ -8,17 +8,10 @@ from genolm.errors import UsageError
 from genolm.training.finetune import finetune
 from genolm.training.recipe_keys import describe_keys
 from genolm.training.self_pretraining import FOLDER, hold_out
+from tests.training.outcomes import metrics, same
 
 BRIEF = {"steps": 5, "batch_size": 8}
 BOTH_WAYS = {"family": "caduceus", "d_model": 8, "n_layer": 1, "rcps": True}
-
-
-def weights(folder):
-    return load_file(folder / "model.safetensors")
-
-
-def metrics(folder):
-    return json.loads((folder / "metrics.json").read_text())
 
 
 def test_the_backbone_of_the_classifier_begins_where_the_language_model_ended(finetuning):
@@ -26,10 +19,13 @@ def test_the_backbone_of_the_classifier_begins_where_the_language_model_ended(fi
         train={"self_pretrain": BRIEF, "freeze_backbone": True, "epochs": 1}, model=BOTH_WAYS
     )
     finetune(recipe)
-    figures = metrics(recipe.output)[FOLDER]
+    figures = metrics(recipe)[FOLDER]
     assert (figures["objective"], figures["steps"], figures["sequences"]) == ("masked_lm", 5, 36)
     assert figures["valid"]["bits_per_base"] > 0
-    known, tuned = (weights(f / "model") for f in (recipe.output / FOLDER, recipe.output))
+    known, tuned = (
+        load_file(f / "model" / "model.safetensors")
+        for f in (recipe.output / FOLDER, recipe.output)
+    )
     shared = [name for name in tuned if "backbone" in name]
     assert shared
     assert all(torch.equal(known[name], tuned[name]) for name in shared)
@@ -50,8 +46,8 @@ def test_it_learns_and_labels_and_other_parts_do_not_matter(finetuning, tmp_path
             rows = "".join(f"{base * (5 + i)},{labels[i % 2]}\n" for i in range(6))
             (tmp_path / f"{part}_{name}.csv").write_text("sequence,label\n" + rows)
         finetune(recipe)
-        found.append(weights(recipe.output / FOLDER / "model"))
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+        found.append(load_file(recipe.output / FOLDER / "model" / "model.safetensors"))
+    assert same(*found)
     lines = (tmp_path / "one" / FOLDER / "metrics.jsonl").read_text().splitlines()
     losses = [line["loss"] for line in map(json.loads, lines) if "loss" in line]
     assert losses[-1] < 0.8 * losses[0]
@@ -72,8 +68,8 @@ def test_resuming_equals_not_stopping_wherever_it_stopped(
     finetune(stopped)
     assert "resuming at step 3" in capsys.readouterr().err or stop[1] != FOLDER
     for folder in (FOLDER, "."):
-        one, other = (weights(run.output / folder / "model") for run in (whole, stopped))
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        files = (run.output / folder / "model" / "model.safetensors" for run in (whole, stopped))
+        assert same(*map(load_file, files))
 
 
 @pytest.mark.slow

@@ -1,11 +1,7 @@
 """task: variant_effect, from a VCF to a model that `score` uses."""
 
-import csv
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from genolm import load
 from genolm.errors import InputError, UsageError
@@ -13,6 +9,7 @@ from genolm.training.finetune import finetune
 from genolm.training.labelled_parts import EpochExamples
 from genolm.training.prepare_parts import prepare_parts
 from genolm.training.recipe_files import load_finetune_recipe
+from tests.training.outcomes import metrics, predictions, same, weights
 
 REGRESSION = {"kind": "regression", "label": "VALUE"}
 MODELS = {
@@ -20,19 +17,6 @@ MODELS = {
     "ph": {"family": "caduceus", "d_model": 8, "n_layer": 1},
     "hyenadna": {"family": "hyenadna", "d_model": 8, "n_layer": 1, "max_seq_len": 40},
 }
-
-
-def metrics(recipe):
-    return json.loads((recipe.output / "metrics.json").read_text())
-
-
-def predictions(recipe):
-    with (recipe.output / "test_predictions.tsv").open() as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def weights(recipe):
-    return load_file(recipe.output / "model" / "model.safetensors")
 
 
 def test_a_run_leaves_a_model_of_variants_with_figures_beside_baselines(variant_effect, capsys):
@@ -97,8 +81,7 @@ def test_resuming_equals_not_stopping_bit_for_bit(variant_effect, tmp_path, rc, 
     with power_cut(7):
         finetune(stopped)
     finetune(stopped)
-    one, other = weights(whole), weights(stopped)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert same(weights(whole), weights(stopped))
     assert metrics(whole)["test"] == metrics(stopped)["test"]
     assert predictions(whole) == predictions(stopped)
 
