@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import yaml
 
@@ -175,17 +175,23 @@ def describe_folder(folder: Path) -> Task:
         raise InputError(f"{file}: not valid JSON: {error}") from None
     if not isinstance(info, dict):
         raise InputError(f"{file}: not a JSON object")
-    kind = info.get("kind", "classification")
+    said = {key: info[key] for key in ("kind", "metric", "oriented") if info.get(key) is not None}
+    kind = str(said.get("kind", "classification"))
     classes = info.get("classes")
-    return Task(
-        name=folder.name,
-        folder=folder.name,
-        kind=kind,
-        metric=info.get("metric", METRICS.get(kind, ("accuracy",))[0]),
-        classes=len(classes) if isinstance(classes, list) else None,
-        oriented=info.get("oriented"),
-        about=str(info.get("note", "")),
-    )
+    if not isinstance(said.get("oriented", False), bool):
+        raise InputError(f"{file}: oriented {said['oriented']!r}; write true, false or null")
+    try:
+        return Task(
+            name=folder.name,
+            folder=folder.name,
+            kind=cast(Kind, kind),
+            metric=str(said.get("metric", METRICS.get(kind, ("accuracy",))[0])),
+            classes=len(classes) if isinstance(classes, list) else None,
+            oriented=said.get("oriented"),
+            about=str(info.get("note", "")),
+        )
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 @cache

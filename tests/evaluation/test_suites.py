@@ -82,12 +82,26 @@ def test_a_plain_folder_has_the_tasks_that_lie_there(tmp_path, make_task):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "not valid JSON"), ("[1]", "not a JSON object"), ('{"metric": "r2"}', "metric 'r2'")],
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"metric": "r2"}', "metric 'r2'"),
+        ('{"metric": ["mcc"]}', "choose accuracy"),
+        ('{"kind": ["x"]}', "choose classification"),
+        ('{"oriented": "yes"}', "oriented 'yes'; write true, false or null"),
+    ],
 )
 def test_a_garbled_info_is_said(tmp_path, content, said):
     (tmp_path / "info.json").write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         describe_folder(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'info.json'}: ")
+
+
+def test_an_info_may_leave_out_what_it_knows_not(tmp_path):
+    (tmp_path / "info.json").write_text('{"kind": null, "metric": null, "oriented": null}')
+    task = describe_folder(tmp_path)
+    assert (task.kind, task.metric, task.oriented) == ("classification", "accuracy", None)
 
 
 def test_an_unknown_suite_names_the_known_ones(tmp_path):
