@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genolm.bundled import bundled_models
 from genolm.evaluation.baselines import Contest, Outcome, run_baseline, varies
 from genolm.evaluation.methods import run_method, split_method
-from genolm.evaluation.plan import Plan
+from genolm.evaluation.plan import BASELINES, Plan
 from genolm.evaluation.prepare import Prepared
 from genolm.evaluation.request import Run
 from genolm.evaluation.results import (
@@ -103,7 +103,7 @@ class TaskContest:
         fingerprint = self._fingerprint(row)
         if file.is_there() and (is_model or file.read().get("fingerprint") == fingerprint):
             file.require(fingerprint)
-            return file.read()
+            return self._taken_up(file) if is_model else file.read()
         file.path.parent.mkdir(exist_ok=True)
         values, scores = self._train(row, file) if is_model else self._baseline(row)
         values = {**self._names(row, is_model, fingerprint), **values, **self._judged(scores)}
@@ -208,19 +208,42 @@ class TaskContest:
             judged["averaged"] = averaged_figures(scores, self.targets, task)
         return judged
 
+    def _taken_up(self, file: ResultFile) -> Values:
+        """Return a finished result, compared with the baselines that are there by now."""
+        values, rivals = file.read(), self._rivals()
+        # Results of earlier versions name their rivals alone.
+        known = values.get("rivals") or {row: rivals.get(row) for row in values.get("above", {})}
+        if known == rivals or (scores := file.read_scores()) is None:
+            return values
+        if compared := self._compared(scores):
+            values |= compared
+            file.write(values, None)
+        return values
+
+    def _rivals(self) -> dict[str, str]:
+        """Return the fingerprints of the baselines that have scores in this run."""
+        files = {row: self._baseline_file(row) for row in BASELINES}
+        return {
+            row: str(file.read().get("fingerprint"))
+            for row, file in files.items()
+            if file.is_there() and file.scores_path.is_file()
+        }
+
+    def _baseline_file(self, row: str) -> ResultFile:
+        return ResultFile(self.prepared.place / row / f"{self.run.name}.json")
+
     def _compared(self, scores: Scores) -> Values:
         """Return how far the model is above each baseline, with intervals over the test rows."""
         task = self.prepared.planned.task.kind
-        rivals = {}
-        for row in self.prepared.planned.baselines:
-            known = ResultFile(self.prepared.place / row / f"{self.run.name}.json").read_scores()
-            if known is not None:
-                rivals[row] = _shaped(known, scores)
         bootstrap = Bootstrap.within(len(scores), scores.size // len(scores))
         if bootstrap is None:
             return {}
-        compared = compare(self.targets, {"": scores, **rivals}, task=task, bootstrap=bootstrap)
-        return {"above": compared.above, "intervals": compared.intervals[""]}
+        rivals = self._rivals()
+        said = {row: _shaped(self._baseline_file(row).read_scores(), scores) for row in rivals}
+        # As in the file, so that a comparison made later is the same.
+        own = scores.astype(np.float32).astype(np.float64)
+        compared = compare(self.targets, {"": own, **said}, task=task, bootstrap=bootstrap)
+        return {"above": compared.above, "intervals": compared.intervals[""], "rivals": rivals}
 
 
 def _seconds(metrics: Mapping[str, Any]) -> Iterator[float]:
@@ -231,7 +254,8 @@ def _seconds(metrics: Mapping[str, Any]) -> Iterator[float]:
             yield stage["seconds"]
 
 
-def _shaped(known: Scores, scores: Scores) -> Scores:
+def _shaped(known: Scores | None, scores: Scores) -> Scores:
+    assert known is not None
     return known.reshape(scores.shape)
 
 

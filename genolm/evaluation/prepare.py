@@ -89,7 +89,10 @@ def prepare(
     facts_file = place / FACTS
     before = read_json(facts_file) if facts_file.is_file() else {}
     if before.get("stamp") == stamp and _tables_are_there(place, before):
-        return Prepared(planned, place, before)
+        facts = before | _said_of(planned)
+        if facts != before:
+            write_json(facts_file, facts)
+        return Prepared(planned, place, facts)
     found = _read(planned, data, genomes)
     parts: Parts = {"train": found.train, "valid": found.valid, "test": found.test}
     parts, notes = crop(parts, planned.settings.crop)
@@ -204,9 +207,7 @@ def _describe(planned: PlannedTask, parts: Parts, notes: Iterable[str]) -> dict[
     return {
         "task": task.name,
         "kind": task.kind,
-        "metric": task.metric,
-        "oriented": task.oriented,
-        "about": task.about,
+        **_said_of(planned),
         "classes": list(space.names),
         "label_columns": list(train.label_names),
         "rows": {split: 0 if rows is None else len(rows) for split, rows in parts.items()},
@@ -216,6 +217,12 @@ def _describe(planned: PlannedTask, parts: Parts, notes: Iterable[str]) -> dict[
         "notes": [*notes, *_expected(planned, space)],
         "copies": [] if test is None else copies_of(train, test),
     }
+
+
+def _said_of(planned: PlannedTask) -> dict[str, Any]:
+    """Return what may be said otherwise next time without any result being another."""
+    task = planned.task
+    return {"metric": task.metric, "oriented": task.oriented, "about": task.about}
 
 
 def _expected(planned: PlannedTask, space: LabelSpace) -> list[str]:

@@ -114,6 +114,60 @@ def test_the_same_command_leaves_what_is_done_untouched(finished, monkeypatch):
     assert results(finished) == before
 
 
+def test_a_metric_that_is_changed_judges_what_is_there(finished, tmp_path):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    text = (finished / "r.yaml").read_text()
+    (tmp_path / "r.yaml").write_text(text + "tasks: {one: {metric: mcc, oriented: true}}\n")
+    given = Request("folder", finished / "sets", tmp_path / "out", recipe=str(tmp_path / "r.yaml"))
+    before = results(tmp_path)
+    _, failures = evaluate(given)
+    assert failures == []
+    assert results(tmp_path) == before
+    with (tmp_path / "out" / "table.csv").open() as opened:
+        line = next(row for row in csv.DictReader(opened) if row["row"] == "scratch")
+    assert line["metric"] == "mcc"
+    assert float(line["value"]) == float(line["mcc"])
+    assert "labels belong to a strand" in line["remarks"]
+
+
+def test_a_baseline_that_comes_later_is_compared_with_as_if_it_had_been_there(
+    finished, tmp_path, monkeypatch
+):
+    (tmp_path / "sets").symlink_to(finished / "sets")
+    shutil.copy(finished / "r.yaml", tmp_path)
+    asked = {"tasks": ["two"], "seeds": 1}
+    evaluate(request(tmp_path, **asked, baselines=["length"]))
+    model = "out/two/scratch/seed-1.json"
+    assert set(ResultFile(tmp_path / model).read()["above"]) == {"length"}
+    monkeypatch.setattr(contest, "finetune", None)
+    assert evaluate(request(tmp_path, **asked))[1] == []
+    resumed, whole = (ResultFile(root / model).read() for root in (tmp_path, finished))
+    told = ("above", "intervals", "rivals", "fingerprint", "test")
+    assert [resumed[name] for name in told] == [whole[name] for name in told]
+    # Fewer baselines are asked for: those that are there stay what it is compared with.
+    before = results(tmp_path)
+    evaluate(request(tmp_path, **asked, baselines=["length"]))
+    assert results(tmp_path) == before
+    changed = (tmp_path / "r.yaml").read_text().replace("cnn: {epochs: 1", "cnn: {epochs: 3")
+    (tmp_path / "r.yaml").write_text(changed)
+    assert evaluate(request(tmp_path, **asked))[1] == []
+    again = ResultFile(tmp_path / model).read()
+    assert again["above"]["kmer"] == whole["above"]["kmer"]
+    assert again["rivals"]["cnn"] != whole["rivals"]["cnn"]
+
+
+def test_a_result_of_an_earlier_version_is_left_as_it_is(finished, tmp_path):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    for file in (tmp_path / "out").glob("*/scratch/*.json"):
+        values = json.loads(file.read_text())
+        del values["rivals"]
+        file.write_text(json.dumps(values))
+    before = results(tmp_path)
+    given = Request("folder", finished / "sets", tmp_path / "out", recipe=str(finished / "r.yaml"))
+    assert evaluate(given)[1] == []
+    assert results(tmp_path) == before
+
+
 def test_another_recipe_is_refused_for_the_row_and_the_others_stay(finished):
     before = results(finished)
     _, failures = evaluate(request(finished, overrides=["train.epochs=2"], tasks=["one"]))
