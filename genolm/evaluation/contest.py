@@ -16,7 +16,7 @@ from genolm.bundled import bundled_models
 from genolm.evaluation.baselines import Contest, Outcome, run_baseline, varies
 from genolm.evaluation.methods import run_method, split_method
 from genolm.evaluation.plan import BASELINES, Plan
-from genolm.evaluation.prepare import Prepared
+from genolm.evaluation.prepare import Prepared, copies_of
 from genolm.evaluation.request import Run
 from genolm.evaluation.results import (
     ResultFile,
@@ -198,7 +198,7 @@ class TaskContest:
             return {}
         task = self.prepared.planned.task.kind
         judged: Values = {}
-        copies = self.prepared.facts["copies"] if self.prepared.facts["rows"]["test"] else []
+        copies = self._copies()
         if len(copies) > COPIES_COUNT * len(self.targets):
             others = np.setdiff1d(np.arange(len(self.targets)), np.array(copies, dtype=np.int64))
             judged["without_copies"] = figures_of_rows(scores, self.targets, others, task)
@@ -231,6 +231,15 @@ class TaskContest:
 
     def _baseline_file(self, row: str) -> ResultFile:
         return ResultFile(self.prepared.place / row / f"{self.run.name}.json")
+
+    def _copies(self) -> list[int]:
+        """Return the test rows whose sequence is also learned from."""
+        facts = self.prepared.facts
+        if facts["rows"]["test"]:
+            copies: list[int] = facts["copies"]
+            return copies
+        # A fold of train is the test part, and its copies are those in the other folds.
+        return copies_of(self.labelled.learned.rows, self.labelled.test.rows)
 
     def _compared(self, scores: Scores) -> Values:
         """Return how far the model is above each baseline, with intervals over the test rows."""

@@ -23,7 +23,7 @@ from genolm.evaluation.plan import Plan, PlannedTask, make_plan
 from genolm.evaluation.prepare import FACTS, Prepared, prepare
 from genolm.evaluation.request import Request, Run
 from genolm.evaluation.results import ResultFile
-from genolm.evaluation.splits import forget_tables
+from genolm.evaluation.splits import check_runs, forget_tables
 from genolm.evaluation.suites import VARIANTS
 from genolm.evaluation.variant_contest import VariantContest, prepare_variants
 from genolm.evaluation.write_tables import write_tables
@@ -123,6 +123,8 @@ def _run_task(
                 for row in planned.recipes:
                     shutil.rmtree(place / row, ignore_errors=True)
             prepared = _prepare(plan, planned, place, genomes, restart)
+            if planned.task.layout not in VARIANTS:
+                check_runs(prepared, plan)
             for run in plan.runs:
                 failures += _run_rows(plan, prepared, run, device)
     except FAILURES as error:

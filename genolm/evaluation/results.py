@@ -144,16 +144,21 @@ def median_auroc(
 def averaged_figures(scores: Scores, targets: NDArray[Any], task: Task) -> Values:
     """Return the metrics as means over batches, as the papers' code has them.
 
-    A batch where a metric is undefined does not count. The rows are mixed first: many sets list
-    them class by class.
+    A batch counts as much as it has rows, as in Lightning's means over an epoch; one where a metric
+    is undefined does not count. The rows are mixed first: many sets list them class by class.
     """
     order = np.random.default_rng(0).permutation(len(targets))
     batches = [order[i : i + AVERAGED_ROWS] for i in range(0, len(order), AVERAGED_ROWS)]
     found = [task_metrics(targets[rows], scores[rows], task=task) for rows in batches]
     means: Values = {"n": len(targets)}
     for name in found[0]:
-        known = [figure for figures in found if (figure := figures[name]) is not None]
-        means[name] = float(np.mean(known)) if known else None
+        known = {
+            number: figure
+            for number, figures in enumerate(found)
+            if (figure := figures[name]) is not None
+        }
+        sizes = [len(batches[number]) for number in known]
+        means[name] = float(np.average(list(known.values()), weights=sizes)) if known else None
     return means
 
 

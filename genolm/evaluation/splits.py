@@ -62,11 +62,10 @@ def run_tables(prepared: Prepared, plan: Plan, run: Run) -> RunTables:
         run: Seed and fold.
 
     Raises:
-        UsageError: There is no test part and there are no folds, or too few rows for them.
+        UsageError: As :func:`check_runs`.
     """
+    check_runs(prepared, plan)
     own = {split: prepared.path(split) for split in ("train", "valid", "test")}
-    if own["test"] is None and plan.folds is None:
-        raise UsageError(f"{prepared.planned.task.name}: no test part; judge it with --folds 10")
     changed: dict[str, LabelledSet] = {}
     if run.fold is not None and plan.folds is not None:
         rest, held = _fold(prepared, run.fold, plan.folds)
@@ -83,6 +82,20 @@ def run_tables(prepared: Prepared, plan: Plan, run: Run) -> RunTables:
     assert test is not None
     valid = test if chosen_on == "test" else places["valid"]
     return RunTables(train, valid, test, prepared.label)
+
+
+def check_runs(prepared: Prepared, plan: Plan) -> None:
+    """Refuse a task that cannot be judged as planned.
+
+    Raises:
+        UsageError: There is no test part and there are no folds, or too few rows for them.
+    """
+    rows = prepared.facts["rows"]
+    if not rows["test"] and plan.folds is None:
+        raise UsageError(f"{prepared.planned.task.name}: no test part; judge it with --folds 10")
+    known = rows["train"] + rows["valid"]
+    if plan.folds is not None and known < 2 * plan.folds:
+        raise UsageError(f"--folds {plan.folds}: too many for {known:,} rows")
 
 
 def forget_tables(prepared: Prepared, run: Run) -> None:
@@ -106,8 +119,6 @@ def _fold(prepared: Prepared, number: int, folds: int) -> tuple[LabelledSet, Lab
     classes = whole.labels if prepared.facts["kind"] == "classification" else None
     fold_of = assign_folds(len(whole), folds, classes)
     held = [row for row, fold in enumerate(fold_of) if fold == number - 1]
-    if len(whole) < 2 * folds or not held:
-        raise UsageError(f"--folds {folds}: too many for {len(whole):,} rows")
     stay = [row for row, fold in enumerate(fold_of) if fold != number - 1]
     return whole.take(stay), whole.take(held)
 

@@ -235,6 +235,38 @@ def test_means_over_batches_are_not_the_whole():
     assert averaged == pytest.approx(whole, abs=0.05)
 
 
+@pytest.mark.parametrize("rows", [256, 257, 600])
+def test_a_batch_counts_as_much_as_it_has_rows(rows):
+    rng = np.random.default_rng(rows)
+    targets = (rng.random(rows) < 0.3).astype(np.int64)
+    scores = np.stack([np.zeros(rows), targets - 0.5 + rng.normal(0, 1, rows)], axis=1)
+    averaged = averaged_figures(scores, targets, "classification")["accuracy"]
+    assert averaged == pytest.approx(accuracy_score(targets, scores.argmax(1)), abs=1e-12)
+
+
+def test_copies_in_other_folds_are_also_left_out(tmp_path, make_table, make_rows):
+    rng = np.random.default_rng(4)
+    rows = [(sequence, "ab"[rng.integers(2)]) for sequence, _ in make_rows(24, 7)]
+    make_table(tmp_path / "sets" / "one" / "train.csv", [*rows, *rows[:16]])
+    (tmp_path / "r.yaml").write_text("baselines: [kmer]\n")
+    asked = request(tmp_path, baselines=["kmer"], folds=4)
+    assert evaluate(asked)[1] == []
+    runs = [ResultFile(tmp_path / f"out/one/kmer/fold-{n}.json").read() for n in (1, 2, 3, 4)]
+    assert sum(run["test"]["n"] for run in runs) == 40
+    assert 8 <= sum(run["without_copies"]["n"] for run in runs) < 24
+    assert "without copies" in (tmp_path / "out" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folds", "said"), [(None, "one: no test part; judge it with --folds 10"), (30, "too many")]
+)
+def test_a_task_that_cannot_be_judged_is_said_once(tmp_path, make_task, recipe_text, folds, said):
+    (make_task(tmp_path / "sets" / "one") / "test.csv").unlink()
+    (tmp_path / "r.yaml").write_text(recipe_text)
+    _, [failure] = evaluate(request(tmp_path, folds=folds))
+    assert said in failure.why
+
+
 def test_a_spread_is_that_of_the_defined_values():
     spread = spread_of([0.5, None, 0.7, 0.6])
     assert (spread.mean, spread.deviation) == pytest.approx((0.6, 0.1))
