@@ -61,18 +61,19 @@ class _Frame:
         return HEIGHT - BOTTOM - (value - self.low_y) / span * (HEIGHT - TOP - BOTTOM)
 
 
-def draw_lines(lines: Sequence[Line], x_label: str, y_label: str) -> str:
+def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, *, whole: bool = False) -> str:
     """Return a chart of lines as an SVG element; a sentence where there is nothing to draw.
 
     Args:
         lines: With a legend under the chart, in this order.
         x_label: Under the horizontal axis.
         y_label: Along the vertical one.
+        whole: Whether every point must lie within the chart; by default the few highest need not.
     """
     drawn = [(line, points) for line in lines if (points := line.finite())]
     if not drawn:
         return "<p>nothing was logged</p>"
-    whole = any(line.dots for line, _ in drawn)
+    whole = whole or any(line.dots for line, _ in drawn)
     frame = _frame([point for _, points in drawn for point in points], whole=whole)
     body = [*_axes(frame, x_label, y_label)]
     legend = []

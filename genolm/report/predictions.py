@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ class Predictions:
     rows: list[dict[str, str]]
     classes: list[str]
 
-    @property
+    @cached_property
     def exclusive(self) -> bool:
         """Whether every row has one label."""
         return bool(self.classes) and all(
@@ -43,6 +44,8 @@ class Predictions:
 
     def truth(self, name: str, column: str = "label") -> NDArray[np.bool_]:
         """Return which rows have a class as their label, or as what was predicted (rows,)."""
+        if self.exclusive:
+            return np.array([row[column] == name for row in self.rows])
         return np.array([name in row[column].split(SEPARATOR) for row in self.rows])
 
     def scores(self, name: str) -> NDArray[np.float64]:
@@ -57,7 +60,8 @@ def read_predictions(file: Path) -> Predictions:
         file: ``test_predictions.tsv``.
     """
     with file.open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.DictReader(opened, delimiter="\t"))
+        # As it was written: a quotation mark is a letter of a name.
+        rows = list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
     names = rows[0] if rows else {}
     classes = [name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY)]
     return Predictions(rows, classes)
@@ -72,9 +76,9 @@ def show_predictions(file: Path) -> list[str]:
     found = read_predictions(file)
     shown = [confusion_table(found), class_table(found)]
     if roc := roc_lines(found):
-        shown.append(draw_lines(roc, "false positive rate", "true positive rate"))
+        shown.append(draw_lines(roc, "false positive rate", "true positive rate", whole=True))
     if precision := precision_lines(found):
-        shown.append(draw_lines(precision, "recall", "precision"))
+        shown.append(draw_lines(precision, "recall", "precision", whole=True))
     if dots := value_dots(found):
         shown.append(draw_lines(dots, "label", "predicted"))
     return [part for part in shown if part]

@@ -3,6 +3,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from sklearn.metrics import (
     average_precision_score,
@@ -187,6 +188,36 @@ def test_independent_labels_have_a_curve_each_and_no_confusion(tmp_path):
     assert [line.name[:1] for line in precision_lines(found)] == ["x", "y"]
     cells = re.findall(r'number">([^<]+)<', class_table(found))
     assert list(map(float, cells[:4])) == pytest.approx([1, 0.5, 1, 2 / 3], abs=1e-4)
+
+
+def test_names_may_hold_quotation_marks_and_semicolons(tmp_path):
+    file = tmp_path / "test_predictions.tsv"
+    file.write_text(
+        'row\tlabel\tpredicted\tp_"a"\tp_b;c\n'
+        '0\t"a"\t"a"\t.8\t.2\n1\tb;c\tb;c\t.4\t.6\n2\t"a"\tb;c\t.3\t.7\n'
+    )
+    found = read_predictions(file)
+    assert re.findall(r'number">(\d+)<', confusion_table(found)) == ["1", "1", "0", "1"]
+    rows = re.findall(r'<td class="number">(\d+)</td>', class_table(found))
+    assert rows == ["2", "1"]
+    assert [line.name[:3] for line in roc_lines(found)] == ["b;c", "cha"]
+
+
+def test_a_curve_lies_within_its_chart(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["row\tlabel\tpredicted\tp_a\tp_b"]
+    for row in range(300):
+        share = 0.999 if row == 0 else 0.5 * rng.random()
+        label = "b" if row == 0 or rng.random() < 0.05 else "a"
+        lines.append(f"{row}\t{label}\ta\t{1 - share:.4f}\t{share:.4f}")
+    file = tmp_path / "test_predictions.tsv"
+    file.write_text("\n".join(lines) + "\n")
+    *_, chart = show_predictions(file)
+    assert "precision" in chart
+    points = re.search(r'points="([^"]+)"', chart)[1].split()
+    heights = [float(point.split(",")[1]) for point in points]
+    # The best row alone has precision 1; what is clipped would stand as high.
+    assert heights.count(min(heights)) == 2
 
 
 def test_a_class_that_the_test_part_lacks_has_no_curve(tmp_path):
