@@ -1,5 +1,6 @@
 """``genolm evaluate``: models on the tasks of a suite, beside baselines and published figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from genolm.cli import options
 from genolm.cli.termination import ending_on_sigterm
+from genolm.errors import UsageError
 
 
 def evaluate(
@@ -111,14 +113,17 @@ def evaluate(
 
     set_verbosity(quiet=quiet, verbose=verbose)
 
-    from genolm.atomic import write_text
     from genolm.console import say
     from genolm.evaluation.eqtl_table import EqtlRequest, run_eqtl
 
     if suite == "eqtl":
+        of_suites = {"--recipe": recipe, "--method": method, "--protocol": protocol}
+        of_suites |= {"--seeds": seeds, "--folds": folds, "--tasks": tasks}
+        of_suites |= {"--baselines": baselines, "--max-minutes": max_minutes}
+        refuse_options(of_suites, "genolm evaluate eqtl")
         given = (reference or (), model or (), overrides or ())
         table = run_eqtl(EqtlRequest(data, output, *given, restart, device, threads))
-        print(table.read_text(encoding="utf-8"), end="")
+        publish(table, markdown)
         return 0
 
     from genolm.evaluation.evaluate import evaluate as run
@@ -141,14 +146,30 @@ def evaluate(
     )
     with ending_on_sigterm() as ending:
         table, failures = run(request, restart=restart, device=device, threads=threads)
-        text = table.read_text(encoding="utf-8")
-        if markdown is not None:
-            write_text(markdown, text)
-        print(text, end="")
+        publish(table, markdown)
         for failure in failures:
             say(f"not done: {failure}")
         say(f"{table.parent}: table.csv, table.md, table.html; {len(failures)} failures")
     return ending.code or int(bool(failures))
+
+
+def publish(table: Path, markdown: Path | None) -> None:
+    """Print a Markdown table, and write it to a file of the user's too."""
+    from genolm.atomic import write_text
+
+    text = table.read_text(encoding="utf-8")
+    if markdown is not None:
+        write_text(markdown, text)
+    print(text, end="")
+
+
+def refuse_options(given: Mapping[str, object], command: str) -> None:
+    """Refuse options that a command would not look at."""
+    said = [name for name, value in given.items() if value is not None]
+    if said:
+        raise UsageError(
+            f"{command} has no {', '.join(said)}; its options are -m, -r and KEY=VALUE"
+        )
 
 
 def split_names(text: str | None) -> list[str] | None:

@@ -1,7 +1,7 @@
 """`genolm evaluate eqtl`: frozen models by the eQTL protocol, a result each, and one table.
 
 OUT/MODEL.json   a result; what is there is not done again
-OUT/table.csv .md of all results
+OUT/table.csv .md of all results with the same variants and settings
 """
 
 import csv
@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from genolm import console
 from genolm.atomic import write_text
 from genolm.data.edit_windows import GenomeWindows
+from genolm.data.labelled_variants import describe_skipped
 from genolm.data.variant_texts import category
 from genolm.errors import UsageError
 from genolm.evaluation.eqtl import (
     EDGES,
+    MOST_N,
     TEST_CONTIGS,
     Bucket,
     Eqtls,
@@ -37,12 +39,13 @@ from genolm.scoring.site_features import SITE_WINDOW, SiteFeatures
 from genolm.training.checkpoints import read_json, write_json
 from genolm.training.machine import choose_device, set_threads
 from genolm.training.recipe_files import apply_override, check_values
-from genolm.training.recipe_types import Count, Name, Names, Section
+from genolm.training.recipe_types import Count, Name, Names, Positive, Section, Share
 
 FILES: Final = tuple(
     f"variants{suffix}"
     for suffix in (".vcf.gz", ".vcf", ".bcf", ".tsv.gz", ".tsv", ".csv.gz", ".csv", ".parquet")
 )
+BASELINES: Final = ("tissue only", "trinucleotide")
 COLUMNS: Final = (
     *("row", "distance", "train", "test", "auroc", "spread"),
     "auroc_as_published",
@@ -60,8 +63,18 @@ class EqtlSettings(Section):
     )
     tissue: Name | None = Field(default="tissue", description="likewise; null = none")
     test_contigs: Names = Field(default=TEST_CONTIGS, description="the test part")
-    edges: tuple[float, ...] = Field(default=EDGES, description="between ranges of distances")
+    edges: tuple[Positive, ...] = Field(
+        default=EDGES, min_length=1, description="between ranges of distances, ascending"
+    )
+    most_n: Share = Field(default=MOST_N, description="share of N from which a window is left out")
     both_strands: bool = Field(default=False, description="of models that read one strand")
+
+    @field_validator("edges")
+    @classmethod
+    def _check_edges(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if list(edges) != sorted(set(edges)):
+            raise ValueError(f"{list(edges)} do not ascend")
+        return edges
 
 
 @dataclass(frozen=True)
@@ -107,25 +120,63 @@ def run_eqtl(request: EqtlRequest) -> Path:
         raise UsageError("genolm evaluate eqtl: the genome of the variants, one --reference FASTA")
     if not request.models:
         raise UsageError("genolm evaluate eqtl: name a model with --model")
+    models = name_models(request.models)
     file = find_variants(request.data)
     device = choose_device(request.device)
     set_threads(request.threads)
     state = file.stat()
     shared = (str(file), f"{state.st_size} {state.st_mtime_ns}", str(request.reference[0]))
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for given in request.models:
-        name, _, path = given.rpartition("=")
-        name = name or model_name(path)
+    about = fingerprint_of(settings.model_dump(), *shared)
+    results: dict[str, dict[str, Any]] = {}
+    for name, path in models.items():
         place = request.output / f"{name}.json"
         mark = fingerprint_of(settings.model_dump(), *shared, model_digest(path))
         known = read_json(place) if place.is_file() and not request.restart else {}
         if known.get("fingerprint") != mark:
             model, _ = load(path, device=device)
-            known = {"fingerprint": mark, **_judge(model, file, request.reference[0], settings)}
+            found = _judge(model, file, request.reference[0], settings)
+            known = {"fingerprint": mark, "about": about, **found}
             request.output.mkdir(parents=True, exist_ok=True)
             write_json(place, known)
-        rows |= {name: known["buckets"]} | known["baselines"]
-    return _write(request.output, rows)
+        results[name] = known
+    return _write(request.output, _with_earlier(request.output, about, results))
+
+
+def name_models(given: Sequence[str]) -> dict[str, str]:
+    """Return the models of ``PATH`` or ``NAME=PATH`` by their names.
+
+    Raises:
+        UsageError: Two have the same name, or a name cannot be that of a file.
+    """
+    models: dict[str, str] = {}
+    for text in given:
+        name, _, path = text.rpartition("=")
+        name = name or model_name(path)
+        if "/" in name or name.startswith(".") or name in BASELINES:
+            raise UsageError(f"--model {text}: a row cannot be called {name!r}; write NAME=PATH")
+        if name in models:
+            raise UsageError(f"--model {text}: two rows are called {name!r}; write NAME=PATH")
+        models[name] = path
+    return models
+
+
+def _with_earlier(
+    output: Path, about: str, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the table: models of this command and of earlier ones, then baselines."""
+    earlier = {file.stem: read_json(file) for file in sorted(output.glob("[!.]*.json"))}
+    known = {
+        **results,
+        **{
+            name: values
+            for name, values in earlier.items()
+            if name not in results and values.get("about") == about
+        },
+    }
+    rows = {name: values["buckets"] for name, values in known.items()}
+    for values in results.values():
+        rows |= values["baselines"]
+    return rows
 
 
 def find_variants(data: Path) -> Path:
@@ -156,10 +207,12 @@ def _judge(model: Any, file: Path, reference: str, settings: EqtlSettings) -> di
         window=window,
         test_contigs=settings.test_contigs,
         edges=settings.edges,
+        most_n=settings.most_n,
     )
+    left_out = ", ".join(describe_skipped(variants.skipped))
     console.say(
         f"{len(variants.edits):,} variants, {int(variants.is_test.sum()):,} of them to be judged "
-        f"on; windows of {window:,} bases"
+        f"on; windows of {window:,} bases" + (f"; left out: {left_out}" if left_out else "")
     )
     features = SiteFeatures(
         model,
@@ -190,7 +243,8 @@ def baseline_features(variants: Eqtls, genome: GenomeWindows) -> dict[str, Featu
     names = [category(genome, edit) for edit in variants.edits]
     known, places = np.unique(np.array(names), return_inverse=True)
     changes = np.eye(len(known), dtype=np.float32)[places]
-    return {"tissue only": np.zeros((len(names), 1), dtype=np.float32), "trinucleotide": changes}
+    nothing = np.zeros((len(names), 1), dtype=np.float32)
+    return dict(zip(BASELINES, (nothing, changes), strict=True))
 
 
 def _values(buckets: Sequence[Bucket]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from genolm.bundled import bundled_models, bundled_names
 from genolm.errors import UsageError
-from genolm.evaluation.methods import split_method
+from genolm.evaluation.methods import METHOD, split_method
 from genolm.evaluation.protocols import Protocol, find_protocol
 from genolm.evaluation.request import Request, Run
 from genolm.evaluation.settings import (
@@ -92,6 +92,8 @@ def make_plan(request: Request) -> Plan:
     folds = request.folds or settings.folds
     if folds == 1:
         raise UsageError("--folds 1: two or more are needed")
+    if request.folds and request.seeds:
+        raise UsageError("--folds and --seeds: a run is a fold or a seed; give one of them")
     asked = settings.baselines if request.baselines is None else request.baselines
     baselines = BASELINES if asked is None else tuple(asked)
     require_known(baselines, BASELINES, "--baselines")
@@ -210,6 +212,8 @@ def _plan_task(
             command,
         )
         for override in request.overrides:
+            if override.startswith(f"{METHOD}.") and isinstance(values.get(METHOD), str):
+                values[METHOD] = {"name": values[METHOD]}
             apply_override(values, override)
         if request.max_minutes is not None:
             values = merge(values, {"train": {"max_minutes": request.max_minutes}})

@@ -138,7 +138,11 @@ def test_eqtls_have_a_protocol_of_their_own(tmp_path, capsys):
     (tmp_path / "variants.tsv").write_text("\n".join([header, *lines]) + "\n")
     given = ["evaluate", "eqtl", "--data", str(tmp_path), "-r", str(tmp_path / "g.fa")]
     given += ["-m", str(tmp_path / "tiny"), "-o", str(tmp_path / "out"), "window=32"]
-    assert run([*given, "site_window=9", "tissue=null"]) == 0
-    assert "| tiny | <30000 | 40 | 40 |" in capsys.readouterr().out
+    markdown = tmp_path / "RESULTS.md"
+    assert run([*given, "site_window=9", "tissue=null", "--markdown", str(markdown)]) == 0
+    assert "| tiny | <30000 | 40 | 40 |" in (out := capsys.readouterr().out)
+    assert markdown.read_text() == out
+    assert run([*given, "--seeds", "3", "--recipe", "variants"]) == 2
+    assert "eqtl has no --recipe, --seeds" in capsys.readouterr().err
     assert run([*given, "tisue=null"]) == 2
     assert "did you mean tissue" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The eQTL protocol on features whose answer is known, and on a toy genome."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,13 @@ def test_the_whole_protocol_from_files_to_a_table_that_is_not_made_twice(files, 
     before = (output / "mine.json").stat().st_mtime_ns
     run_eqtl(request)
     assert (output / "mine.json").stat().st_mtime_ns == before
+    # What another command judged on the same variants stays in the table, of others it does not.
+    run_eqtl(replace(request, models=[f"other={folder}"]))
+    with (output / "table.csv").open() as opened:
+        names = dict.fromkeys(row["row"] for row in csv.DictReader(opened))
+    assert list(names) == ["other", "mine", "tissue only", "trinucleotide"]
+    run_eqtl(replace(request, overrides=[*request.overrides, "window=32"], models=[f"n={folder}"]))
+    assert "mine" not in (output / "table.csv").read_text()
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,12 @@ def test_the_whole_protocol_from_files_to_a_table_that_is_not_made_twice(files, 
         ({"models": []}, "name a model with --model"),
         ({"overrides": ["windw=5"]}, "did you mean window"),
         ({"overrides": ["site_window=4"]}, "an odd number of positions"),
+        ({"overrides": ["edges=[100000, 30000]"]}, "edges: .* do not ascend"),
+        ({"overrides": ["edges=[]"]}, "edges"),
+        ({"overrides": ["edges=[-5]"]}, "edges"),
+        ({"models": ["a=x/model", "b/a"]}, "two rows are called 'a'"),
+        ({"models": ["../a=x"]}, r"cannot be called '\.\./a'"),
+        ({"models": ["trinucleotide=x"]}, "cannot be called 'trinucleotide'"),
     ],
 )
 def test_what_is_wrong_with_a_command_is_said(files, folder, changes, said):
@@ -164,6 +178,21 @@ def test_contigs_of_the_test_part_have_aliases(files):
     assert read(files, test_contigs=["chr10"]).is_test.sum() == 33
     with pytest.raises(UsageError, match="no variant for the test part; contigs X are tested"):
         read(files, test_contigs=["X"])
+
+
+def test_windows_with_many_n_are_left_out_and_counted(files):
+    fasta = files[1]
+    text = fasta.read_text().splitlines()
+    text[1] = text[1][:100] + "N" + text[1][101:]  # of chr1, between two of its variants
+    fasta.write_text("\n".join(text) + "\n")
+    found = read(files)
+    # 64 bases around 80, 100, 120: one N is more than half a per cent of them.
+    near = [edit.start + 1 for edit in read(files, most_n=0.02).edits]
+    assert len(near) == 99
+    left = {edit.start + 1 for edit in found.edits if edit.contig == "chr1"}
+    assert set(range(20, 680, 20)) - left == {80, 100, 120}
+    assert found.skipped == {"many_n": 3}
+    assert len(found.tissues) == len(found.labels) == 96
 
 
 @pytest.mark.parametrize(

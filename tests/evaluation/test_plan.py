@@ -44,6 +44,18 @@ def test_a_model_section_that_names_another_source_replaces_the_one_before():
     assert merge(base, {"model": {"path": "x"}})["model"] == {"path": "x"}
 
 
+def test_a_method_of_the_command_is_that_of_rows_that_name_another(sets, tmp_path):
+    text = """
+    default: {model: {path: ecoli-mamba-d128}}
+    models: {a: {method: probe}, b: {method: {name: k_shot, shots: 3}}, c: {}}
+    """
+    found = plan(sets, text, tmp_path, overrides=["method.name=soft_prompt"]).tasks[0].recipes
+    assert {name: recipe["method"]["name"] for name, recipe in found.items()} == dict.fromkeys(
+        "abc", "soft_prompt"
+    )
+    assert plan(sets, text, tmp_path).tasks[0].recipes["a"]["method"] == "probe"
+
+
 def test_rows_are_named_after_their_folders(sets, tmp_path):
     for name in ("yeast/model", "human"):
         (tmp_path / name).mkdir(parents=True)
@@ -75,6 +87,7 @@ def test_rows_are_named_after_their_folders(sets, tmp_path):
         ("{}", {}, "no model: name some"),
         ("baselines: [kmer]", {"protocol": "honest"}, "choose clean, paper-hyenadna"),
         ("baselines: [knn]", {}, "choose majority, length, trinuc"),
+        ("baselines: [kmer]", {"folds": 3, "seeds": 2}, "give one of them"),
         ("baselines: [kmer]", {"suite": "variants"}, "no task; describe some"),
         ("baselines: [kmer]", {"suite": "gue", "tasks": ["tf_9"]}, "--tasks: no 'tf_9'"),
         (
