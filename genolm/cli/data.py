@@ -97,7 +97,7 @@ def _print_audit(found: "Audit") -> None:
     rows: dict[str, object] = {
         "train": found.train,
         "test": found.test,
-        "classes": classes,
+        "classes": classes or "none: labels are values",
         "lengths": f"{found.lengths[0]}-{found.lengths[1]}",
         "train_copies": found.train_copies,
         "train_conflicts": found.train_conflicts,

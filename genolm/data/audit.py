@@ -31,7 +31,7 @@ class Audit:
     Attributes:
         train: Rows of the train part.
         test: Rows of the test part; 0 where there is none.
-        classes: Rows of the train part by class.
+        classes: Rows of the train part by class; empty where labels are values.
         lengths: Shortest and longest sequence, over both parts.
         train_copies: Train rows whose sequence stands in an earlier row, with the same label.
         train_conflicts: Train sequences that stand there with more than one label.
@@ -101,6 +101,14 @@ class Audit:
         return {**asdict(self), "warnings": self.warnings()}
 
 
+def are_values(labels: Sequence[str]) -> bool:
+    """Tell whether labels are values, not classes: all are numbers, and some are not whole."""
+    try:
+        return not all(float(label).is_integer() for label in labels)
+    except ValueError:
+        return False
+
+
 def audit(train: LabelledSet, test: LabelledSet | None, shortcuts: Mapping[str, Shortcut]) -> Audit:
     """Look for what would make a result on a labelled set mean less than it seems to.
 
@@ -108,8 +116,9 @@ def audit(train: LabelledSet, test: LabelledSet | None, shortcuts: Mapping[str, 
         train: Sequences with one label each.
         test: Likewise; None leaves out what compares the two, and tries shortcuts on a held-out
             fifth of train.
-        shortcuts: By what they see ("length", "composition").
+        shortcuts: By what they see ("length", "composition"); of classes only.
     """
+    values = are_values(train.labels)
     labels_of: dict[str, set[str]] = defaultdict(set)
     first: dict[str, int] = {}
     for row, (sequence, label) in enumerate(zip(train.sequences, train.labels, strict=True)):
@@ -118,11 +127,11 @@ def audit(train: LabelledSet, test: LabelledSet | None, shortcuts: Mapping[str, 
     conflicts = [sequence for sequence, labels in labels_of.items() if len(labels) > 1]
     distinct = sum(len(labels) for labels in labels_of.values())
     sizes = [len(one) for part in (train, test) if part for one in part.sequences]
-    majority, found = _try_shortcuts(train, test, shortcuts)
+    majority, found = (None, {}) if values else _try_shortcuts(train, test, shortcuts)
     return Audit(
         train=len(train),
         test=0 if test is None else len(test),
-        classes=dict(sorted(Counter(train.labels).items())),
+        classes={} if values else dict(sorted(Counter(train.labels).items())),
         lengths=(min(sizes), max(sizes)),
         train_copies=len(train) - distinct,
         train_conflicts=len(conflicts),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genolm.data.audit import audit
+from genolm.data.audit import are_values, audit
 from genolm.data.labelled import read_parts
 from genolm.data.labelled_set import LabelledSet
 from genolm.genome.sequence import reverse_complement
@@ -81,6 +81,15 @@ def test_lengths_and_compositions_that_give_the_answer_away_are_found():
     found = audit(labelled(rich + [(one, "even") for one in draw(50)]), None, SHORTCUTS)
     assert found.shortcuts["composition"] > 0.9
     assert found.shortcuts["length"] == found.majority
+
+
+def test_values_are_no_classes():
+    rows = [(sequence, f"{i / 7:.3f}") for i, sequence in enumerate(draw(20))]
+    found = audit(labelled(rows), labelled([*rows[:2], *rows[:1]]), SHORTCUTS)
+    assert (found.classes, found.majority, found.shortcuts) == ({}, None, {})
+    assert found.warnings() == ["3 of 3 test sequences are copies of train sequences"]
+    assert not are_values(["0", "1.0", "2"])
+    assert not are_values(["0.5", "high"])
 
 
 def test_a_single_class_has_no_shortcuts():
