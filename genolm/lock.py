@@ -9,6 +9,10 @@ from pathlib import Path
 from genolm.errors import UsageError
 
 
+class FolderHeldError(UsageError):
+    """Another process works in a folder."""
+
+
 def try_lock(handle: int) -> bool:
     """Lock an open file or folder; the system lets go of it when it is closed, however that is.
 
@@ -41,7 +45,7 @@ def hold_folder(folder: Path, reason: str) -> Iterator[None]:
         reason: What the error says of the process that holds it.
 
     Raises:
-        UsageError: Another process holds it.
+        FolderHeldError: Another process holds it.
     """
     if sys.platform == "win32":  # folders cannot be opened there
         yield
@@ -49,7 +53,7 @@ def hold_folder(folder: Path, reason: str) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         if not try_lock(handle):
-            raise UsageError(f"{folder}: {reason}; wait for it, or name another one")
+            raise FolderHeldError(f"{folder}: {reason}; wait for it, or name another one")
         yield
     finally:
         os.close(handle)

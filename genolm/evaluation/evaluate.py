@@ -27,7 +27,7 @@ from genolm.evaluation.splits import check_runs, forget_tables
 from genolm.evaluation.suites import VARIANTS
 from genolm.evaluation.variant_contest import VariantContest, prepare_variants
 from genolm.evaluation.write_tables import write_tables
-from genolm.lock import hold_folder
+from genolm.lock import FolderHeldError, hold_folder
 from genolm.training.checkpoints import read_json, write_json
 from genolm.training.machine import choose_device, describe, set_threads
 
@@ -82,9 +82,21 @@ def evaluate(
     genomes = Genomes(request.genomes)
     _begin(plan, place)
     failures: list[Failure] = []
-    for number, planned in enumerate(plan.tasks, 1):
+    waiting = dict(enumerate(plan.tasks, 1))
+    held: set[int] = set()
+    while waiting:
+        number, planned = next(iter(waiting.items()))
+        del waiting[number]
         console.say(f"{planned.task.name} ({number} of {len(plan.tasks)})")
-        failures += _run_task(plan, planned, genomes, place, restart)
+        try:
+            failures += _run_task(plan, planned, genomes, place, restart and number not in held)
+        except FolderHeldError as error:
+            if number in held:
+                failures.append(_complain(planned.task.name, error))
+            else:  # it may be done after the others, and only its rows are to be read
+                held.add(number)
+                waiting[number] = planned
+                console.say("  another process evaluates it: after the others")
         written = write_tables(plan, [str(failure) for failure in failures])
     return written, failures
 
@@ -127,6 +139,8 @@ def _run_task(
                 check_runs(prepared, plan)
             for run in plan.runs:
                 failures += _run_rows(plan, prepared, run, device)
+    except FolderHeldError:
+        raise
     except FAILURES as error:
         failures.append(_complain(planned.task.name, error))
     if not any(place.iterdir()):

@@ -214,9 +214,16 @@ def _describe(planned: PlannedTask, parts: Parts, notes: Iterable[str]) -> dict[
         "lengths": [min(lengths), max(lengths)],
         "digest": _digest(parts),
         "audit": values,
-        "notes": [*notes, *_expected(planned, space)],
+        "notes": [*notes, *_of_valid(parts), *_expected(planned, space)],
         "copies": [] if test is None else copies_of(train, test),
     }
+
+
+def _of_valid(parts: Parts) -> list[str]:
+    """Say how much of the test part is in a validation part of the set's own."""
+    valid, test = parts["valid"], parts["test"]
+    count = 0 if valid is None or test is None else len(copies_of(valid, test))
+    return [f"{count:,} test rows are in the validation part, which chooses"] * (count > 0)
 
 
 def _said_of(planned: PlannedTask) -> dict[str, Any]:

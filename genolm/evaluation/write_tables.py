@@ -11,6 +11,7 @@ import numpy as np
 from genolm.atomic import write_text
 from genolm.console import format_seconds
 from genolm.evaluation.plan import BASELINES, Plan
+from genolm.evaluation.prepare import FACTS
 from genolm.evaluation.summary import Row, Spread, TaskSummary, summarise
 from genolm.report.page import note, page, table
 from genolm.training.checkpoints import read_json
@@ -30,8 +31,9 @@ TITLES: Final = {
 }
 READ_ME: Final = (
     "A cell is the mean over runs ± their standard deviation (largest less smallest). Lead: of the"
-    " best model over the better of k-mers and CNN; in brackets the 95 % interval over draws of the"
-    " test rows (paired bootstrap, averaged over runs)."
+    " best model over the better of k-mers and CNN (of variants: trinucleotide change and k-mers),"
+    " both the best by these very figures; in brackets the 95 % interval over draws of the test"
+    " rows (paired bootstrap, averaged over runs)."
 )
 
 
@@ -46,7 +48,9 @@ def write_tables(plan: Plan, failures: Sequence[str]) -> Path:
         The Markdown file.
     """
     output = plan.request.output
-    names = dict.fromkeys([*plan.suite.tasks, *(planned.task.name for planned in plan.tasks)])
+    there = sorted(file.parent.name for file in output.glob(f"*/{FACTS}"))
+    planned = [planned.task.name for planned in plan.tasks]
+    names = dict.fromkeys([*plan.suite.tasks, *planned, *there])
     tasks = summarise(output, plan.suite.name, list(names))
     failures = [line.replace(f"{plan.request.data}/", "") for line in failures]
     record = read_json(output / "evaluation.json")
@@ -187,13 +191,14 @@ def best_published(task: TaskSummary) -> str:
 
 
 def detail_lines(tasks: Sequence[TaskSummary]) -> Iterator[list[str]]:
-    """Yield a line for each row of each task: other metrics, parameters, seconds."""
+    """Yield a line for each row of each task: its metrics, parameters, seconds."""
     for task in tasks:
         for row in task.rows:
             figures = [row.figures.get(name) for name in ("accuracy", "mcc", "auroc")]
             yield [
                 task.name,
                 TITLES.get(row.name, row.name),
+                "-" if row.value is None else f"{task.metric} {row.value.mean:.3f}",
                 *("-" if figure is None else f"{figure.mean:.3f}" for figure in figures),
                 "-" if row.parameters is None else f"{row.parameters:,}",
                 f"{row.seconds:.1f}",
@@ -210,7 +215,9 @@ def group_lines(tasks: Sequence[TaskSummary]) -> Iterator[list[str]]:
 
 
 GROUPS: Final = ("task", "row", "median over labels", "value")
-DETAILS: Final = ("task", "row", "accuracy", "MCC", "AUROC", "parameters", "seconds", "runs")
+DETAILS: Final = (
+    *("task", "row", "judged by", "accuracy", "MCC", "AUROC", "parameters", "seconds", "runs"),
+)
 
 
 def published_lines(tasks: Sequence[TaskSummary]) -> Iterator[list[str]]:

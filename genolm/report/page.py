@@ -8,7 +8,8 @@ STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 780px; margin: 2em auto; padding: 0 1em;
        color: #1a202c; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
-table { border-collapse: collapse; } td, th { padding: .2em .8em .2em 0; text-align: left; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+td, th { padding: .2em .8em .2em 0; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 tr.ours td { font-weight: 600; } tr + tr { border-top: 1px solid #edf2f7; }
 pre { background: #f7fafc; padding: .8em; overflow-x: auto; }

@@ -114,6 +114,7 @@ def _leads(metrics: Mapping[str, Any]) -> list[str]:
     told = (
         f"{100 * drawn['confidence']:g} % of {drawn['draws']:,} draws of the test rows lie within"
         " an interval; one that holds 0 does not tell the two apart"
+        + ("; less mse is better" if "mse" in names else "")
     )
     return [table(("the model", *names), rows), note(told)]
 

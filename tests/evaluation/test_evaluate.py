@@ -1,6 +1,8 @@
 import csv
 import json
+import re
 import shutil
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from genolm.evaluation.evaluate import evaluate
 from genolm.evaluation.request import Request
 from genolm.evaluation.results import ResultFile, averaged_figures, median_auroc
 from genolm.evaluation.summary import spread_of
+from genolm.lock import hold_folder
 
 ROWS = ("majority", "length", "kmer", "cnn", "scratch")
 
@@ -326,6 +329,50 @@ def test_data_that_changed_is_refused_until_the_task_is_begun_anew(
         "length": 12,
         "scratch": 12,
     }
+
+
+@pytest.fixture
+def quick(tmp_path, make_task, make_table, make_rows):
+    """A task of classes and one of values, for which baselines are enough."""
+    one = make_task(tmp_path / "sets" / "one")
+    test = (one / "test.csv").read_text().splitlines()
+    (one / "valid.csv").write_text("\n".join(test[:4]) + "\n")
+    for part, count in (("train", 30), ("test", 20)):
+        rows = [(sequence, sequence.count("A") / 60) for sequence, _ in make_rows(count, count)]
+        make_table(tmp_path / "sets" / "two" / f"{part}.csv", rows)
+    (tmp_path / "sets" / "two" / "info.json").write_text('{"kind": "regression"}')
+    (tmp_path / "r.yaml").write_text("baselines: [kmer]\nseeds: 1\n")
+    return tmp_path
+
+
+def test_the_table_has_all_that_is_there_whatever_was_asked_for_last(quick):
+    assert evaluate(request(quick, tasks=["one"]))[1] == []
+    shutil.rmtree(quick / "sets" / "one")
+    assert evaluate(request(quick, tasks=["two"]))[1] == []
+    with (quick / "out" / "table.csv").open() as opened:
+        assert [line["task"] for line in csv.DictReader(opened)] == ["two", "one"]
+    table = (quick / "out" / "table.md").read_text()
+    assert "3 test rows are in the validation part, which chooses" in table
+    assert re.search(r"\| two \| k-mers \| pearson 0\.\d{3} \| - \| - \| - \|", table)
+
+
+@pytest.mark.parametrize("freed", [True, False])
+def test_a_task_of_another_process_is_taken_up_after_the_others(quick, monkeypatch, freed):
+    (quick / "out" / "one").mkdir(parents=True)
+    judge = contest.run_baseline
+    with ExitStack() as other:
+        other.enter_context(hold_folder(quick / "out" / "one", "it is taken"))
+
+        def judging(row, given):
+            if freed:
+                other.close()
+            return judge(row, given)
+
+        monkeypatch.setattr(contest, "run_baseline", judging)
+        _, failures = evaluate(request(quick))
+    assert [failure.what for failure in failures] == ([] if freed else ["one"])
+    done = sorted(str(name.parent) for name in results(quick))
+    assert done == (["one/kmer", "two/kmer"] if freed else ["two/kmer"])
 
 
 def test_finished_results_need_their_data_no_more(tmp_path, make_task, recipe_text):
