@@ -104,9 +104,10 @@ class Audit:
 def are_values(labels: Sequence[str]) -> bool:
     """Tell whether labels are values, not classes: all are numbers, and some are not whole."""
     try:
-        return not all(float(label).is_integer() for label in labels)
+        values = [float(label) for label in labels]
     except ValueError:
         return False
+    return not all(value.is_integer() for value in values)
 
 
 def audit(train: LabelledSet, test: LabelledSet | None, shortcuts: Mapping[str, Shortcut]) -> Audit:

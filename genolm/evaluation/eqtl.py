@@ -148,9 +148,11 @@ def read_eqtls(
 
 
 def share_of_n(genome: GenomeWindows, edit: Edit, window: int) -> float:
-    """Return the share of N in the reference window of an edit."""
-    start = place(edit, window, genome.contigs[edit.contig]).ref
-    return float((genome.ids(edit.contig, start, start + window) == N).mean())
+    """Return the share of N in what the reference window of an edit has of its contig."""
+    length = genome.contigs[edit.contig]
+    start = place(edit, window, length).ref
+    bases = genome.ids(edit.contig, max(0, start), min(start + window, length))
+    return float((bases == N).mean())
 
 
 def judge_eqtls(variants: Eqtls, features: Features, seeds: Sequence[int] = SEEDS) -> list[Bucket]:
