@@ -117,7 +117,11 @@ def evaluate(
     from genolm.evaluation.eqtl_table import EqtlRequest, run_eqtl
 
     if suite == "eqtl":
-        of_suites = {"--recipe": recipe, "--method": method, "--protocol": protocol}
+        of_suites: dict[str, object] = {
+            "--recipe": recipe,
+            "--method": method,
+            "--protocol": protocol,
+        }
         of_suites |= {"--seeds": seeds, "--folds": folds, "--tasks": tasks}
         of_suites |= {"--baselines": baselines, "--max-minutes": max_minutes}
         refuse_options(of_suites, "genolm evaluate eqtl")
