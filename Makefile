@@ -9,7 +9,7 @@ COMPILED := $(wildcard kernels/genolm_kernels/native/source/*.[ch]) hatch_build.
 	kernels/genolm_kernels/native/compiler.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest test-models lint format bench goals clean
+.PHONY: help demo test test-all test-oldest test-models lint format bench goals twenty-sets clean
 
 help:
 	@echo "make demo         the whole job on bundled DNA: pretrain, fine-tune, score (2 minutes)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-oldest   tests of models on the oldest torch and transformers (once a release)"
 	@echo "make lint         ruff, mypy and the import contracts only"
 	@echo "make bench        time every kernel on every backend that runs here"
+	@echo "make twenty-sets  recipes/RESULTS.md: 20 labelled sets in GENOLM_DATA (3 hours; goes on where it was)"
 	@echo "make goals        what the kernels are to reach on two CPU cores, and what they reach here"
 
 $(VENV)/pip.done:
@@ -65,6 +66,14 @@ bench: $(VENV)/core.done
 goals: $(VENV)/core.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[bench]"
 	$(BIN)/python kernels/benchmarks/goals.py
+
+twenty-sets: $(VENV)/core.done
+	test -d runs/human_chrX/model || $(BIN)/genolm pretrain human_chrX train.threads=1 \
+		data.fasta=$(GENOLM_DATA)/genomes/human_GRCh37_chrX_1-70Mb.fa.gz
+	test -d runs/yeast_mamba/model || $(BIN)/genolm pretrain yeast_mamba train.threads=1 \
+		data.fasta=$(GENOLM_DATA)/genomes/scerevisiae_R64-1-1.fa.gz
+	$(BIN)/genolm evaluate folder --data $(GENOLM_DATA)/classification --recipe twenty_sets \
+		-o runs/twenty_sets --threads 1 --markdown recipes/RESULTS.md
 
 clean:
 	rm -rf $(VENV) build dist

@@ -18,8 +18,11 @@ def plan(name, folder, **options):
 
 
 @pytest.fixture
-def sets(tmp_path, make_task):
-    """A folder of sets with the names that the recipe of the twenty sets has."""
+def sets(tmp_path, make_task, monkeypatch):
+    """A folder of sets with the names that the recipe of the twenty sets has, and its models."""
+    monkeypatch.chdir(tmp_path.parent)
+    for pretrained in ("human_chrX", "yeast_mamba"):
+        (tmp_path.parent / "runs" / pretrained / "model").mkdir(parents=True, exist_ok=True)
     for name in yaml.safe_load(SHIPPED["twenty_sets"].read_text())["tasks"]:
         make_task(tmp_path / name, train=4, test=4)
     return tmp_path
@@ -44,6 +47,12 @@ def test_the_twenty_sets_are_twenty_for_two_minutes_each(sets):
     tasks = plan("twenty_sets", sets).tasks
     assert len(tasks) == 20
     assert {task.recipes["scratch"]["train"]["max_minutes"] for task in tasks} == {2}
+    # Both rows of a set are trained alike, and from the same architecture.
+    for task in tasks:
+        assert task.recipes["scratch"]["train"] == task.recipes["pretrained"]["train"]
+        segments = {row["model"].get("pool_segments", 1) for row in task.recipes.values()}
+        assert len(segments) == 1
+        assert all(row["model"]["mask_padding"] for row in task.recipes.values())
     # Nothing of a strand-oriented set is read or shown on the other strand.
     assert {t.recipes["scratch"]["train"]["rc"] for t in tasks if t.task.oriented} == {"none"}
 
