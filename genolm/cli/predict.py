@@ -39,7 +39,8 @@ def predict(
     """Predict labels of sequences with a fine-tuned model.
 
     The output has the columns of the input (the name, for FASTA; the interval, for BED), the
-    prediction, and for a classifier the probability p_CLASS of every class.
+    prediction, and for a classifier the probability p_CLASS of every class. A model of bases
+    predicts a string of classes, one character a base (or 0-12:background;12-40:exon).
 
     Example: `genolm predict test.csv -m runs/promoters/model -o predicted.tsv`
     """

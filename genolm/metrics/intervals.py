@@ -18,6 +18,7 @@ from genolm.metrics.weighted import (
     Floats,
     Statistic,
     weighted_classification,
+    weighted_counts,
     weighted_multilabel,
     weighted_regression,
 )
@@ -125,7 +126,32 @@ def compare(
     for name, values in drawn.items():
         undefined = [metric for metric, figure in figures[name].items() if figure is None]
         values.update({metric: np.full(how.draws, np.nan) for metric in undefined})
-    first, *others = scores
+    return _compare(drawn, how)
+
+
+def compare_counts(
+    counts: Mapping[str, NDArray[np.int64]], *, bootstrap: Bootstrap | None = None
+) -> Comparison:
+    """Return the same of classes that rows have in groups, whole groups being drawn.
+
+    The bases of one sequence say much the same; drawing them one by one would give intervals that
+    are far too narrow.
+
+    Args:
+        counts: Of each predictor: rows by group, label and prediction (groups, classes, classes).
+        bootstrap: How groups are drawn; None for 1,000 draws and 95 %.
+
+    Returns:
+        Intervals of ``accuracy mcc f1 f1_macro``.
+    """
+    how = bootstrap or Bootstrap()
+    statistics = {name: weighted_counts(found) for name, found in counts.items()}
+    groups = np.zeros(len(next(iter(counts.values()))))
+    return _compare(_collect(statistics, _draws(groups, how)), how)
+
+
+def _compare(drawn: Mapping[str, dict[str, Floats]], how: Bootstrap) -> Comparison:
+    first, *others = drawn
     return Comparison(
         {name: _intervals(values, how) for name, values in drawn.items()},
         {

@@ -43,6 +43,34 @@ def weighted_classification(labels: NDArray[np.int64], logits: Floats) -> Statis
     return measure
 
 
+def weighted_counts(counts: NDArray[np.int64]) -> Statistic:
+    """Return the metrics of exclusive classes that need no scores, from counts of rows in groups.
+
+    Args:
+        counts: Rows by group, label and prediction (groups, classes, classes).
+
+    Returns:
+        A function of the weights of the groups (groups, weightings).
+    """
+    classes = counts.shape[1]
+    flat = counts.reshape(len(counts), -1).astype(np.float64)
+    judged = [1] if classes == 2 else list(range(classes))
+
+    def measure(weights: Floats) -> dict[str, Floats]:
+        drawn = (flat.T @ weights).reshape(classes, classes, -1)
+        t, p = drawn.sum(axis=1), drawn.sum(axis=0)
+        tp = drawn[range(classes), range(classes)]
+        f1 = _ratio(2 * tp, t + p)
+        return {
+            "accuracy": tp.sum(axis=0) / t.sum(axis=0),
+            "mcc": _mcc(t, p, tp.sum(axis=0)),
+            "f1": _mean(f1[judged]),
+            "f1_macro": _mean(f1),
+        }
+
+    return measure
+
+
 def weighted_multilabel(labels: NDArray[np.int64], logits: Floats) -> Statistic:
     """Return the metrics of independent labels as a function of weights.
 

@@ -10,9 +10,12 @@ from genolm.console import format_seconds
 from genolm.errors import UsageError
 from genolm.report.chart import Line, draw_lines
 from genolm.report.page import facts, note, page, preformatted, table
+from genolm.report.positions import show_positions
 from genolm.report.predictions import show_predictions
 from genolm.training.checkpoints import read_json
 from genolm.training.judge import interval_rows
+from genolm.training.recipe_files import read_yaml
+from genolm.training.recipe_tokens import TOKEN_CLASSIFICATION
 from genolm.training.run_folder import RunFolder
 
 Lines = Sequence[Mapping[str, Any]]
@@ -46,13 +49,12 @@ def render(run: RunFolder) -> str:
     lines = run.read_lines()
     metrics = read_json(run.metrics) if run.metrics.is_file() else {}
     per_base = any("bits_per_base" in line or "valid_bits_per_base" in line for line in lines)
-    predictions = run.path / "test_predictions.tsv"
     sections = [
         ("The run", _about(run, lines, metrics)),
         ("Result", _result(metrics)),
         ("Bits per base" if per_base else "Loss", [_curves(run, lines, per_base=per_base)]),
         ("Validation", [] if per_base else [_validation(lines)]),
-        ("Predictions", show_predictions(predictions) if predictions.is_file() else []),
+        ("Predictions", _predictions(run, metrics)),
         ("Learning rate", [_one(lines, "learning_rate", "learning rate")]),
         ("Size of the gradient", [_one(lines, "grad_norm", "norm of the gradient")]),
         ("Speed", [_one(lines, "tokens_per_second", "tokens a second")]),
@@ -98,6 +100,13 @@ def _result(metrics: Mapping[str, Any]) -> list[str]:
     ]
     figures = table((f"test, {test['n']:,} rows", *names), rows, ours="model")
     return [figures, *_leads(metrics)]
+
+
+def _predictions(run: RunFolder, metrics: Mapping[str, Any]) -> list[str]:
+    file = run.path / "test_predictions.tsv"
+    if run.recipe.is_file() and read_yaml(run.recipe).get("task") == TOKEN_CLASSIFICATION:
+        return show_positions(metrics) if metrics else []
+    return show_predictions(file) if file.is_file() else []
 
 
 def _leads(metrics: Mapping[str, Any]) -> list[str]:

@@ -9,8 +9,12 @@ from genolm import __version__
 from genolm.console import meter, warn
 from genolm.data.columns import Column
 from genolm.errors import InputError
+from genolm.models.backbone import GenolmModel
+from genolm.models.token_classification import TokenClassifier
+from genolm.scoring.batches import BatchSize
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.predict import SequencePredictor
+from genolm.scoring.predict_tokens import TokenPredictor
 from genolm.scoring.runtime import Runtime
 from genolm.scoring.sequences import chunks, read_sequences
 from genolm.scoring.tables import check_table, open_table
@@ -73,7 +77,7 @@ def predict_file(job: PredictionJob) -> PredictionSummary:
     check_table(job.output)
     table = read_sequences(job.input, column=job.column, fasta=job.reference)
     model, _ = job.runtime.load(job.model)
-    predictor = SequencePredictor(model, batch_size=job.runtime.batch_size)
+    predictor = _make_predictor(model, job.runtime.batch_size)
     columns = _join(job.input, table.columns, predictor.columns)
     origin = f"genolm {__version__}, model {model_name(job.model)}"
     metadata = {"genolm": f"{origin}, sha256 {model_digest(job.model)}"}
@@ -84,6 +88,8 @@ def predict_file(job: PredictionJob) -> PredictionSummary:
         meter("predicting", "sequences") as shown,
     ):
         for rows in chunks(table.rows, CHUNK):
+            if isinstance(predictor, TokenPredictor):
+                predictor.require_fit(rows)
             predicted = predictor.predict([row.sequence for row in rows])
             write([*row.values, *new] for row, new in zip(rows, predicted, strict=True))
             count += len(rows)
@@ -94,6 +100,14 @@ def predict_file(job: PredictionJob) -> PredictionSummary:
             f" ({predictor.length} bases): their right end was cut off"
         )
     return PredictionSummary(count, predictor.truncated, time.monotonic() - started)
+
+
+def _make_predictor(
+    model: GenolmModel, batch_size: BatchSize
+) -> SequencePredictor | TokenPredictor:
+    if isinstance(model, TokenClassifier):
+        return TokenPredictor(model, batch_size=batch_size)
+    return SequencePredictor(model, batch_size=batch_size)
 
 
 def _join(name: str, given: Sequence[Column], new: Sequence[Column]) -> list[Column]:

@@ -50,6 +50,8 @@ def weighted_loss(wanted: Wanted, parts: Parts, task: Task) -> LossOf | None:
 def _loss(
     weights: torch.Tensor, problem: ProblemType, logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
+    if labels.dim() == 2 and problem == "single_label_classification":  # of bases
+        logits, labels = logits.flatten(0, 1), labels.flatten()
     return classification_loss(logits, labels, problem, weights=weights.to(logits.device))
 
 

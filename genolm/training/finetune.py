@@ -6,6 +6,7 @@ that did best there is kept. The test part is judged once, at the end, by that m
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from genolm import console
 from genolm.training.finetune_stages import train_whole
@@ -28,6 +29,8 @@ from genolm.training.rc_choice import describe_choice
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.search import Search
 from genolm.training.self_pretraining import describe_self_pretraining
+from genolm.training.token_judge import judge_bases, write_base_predictions
+from genolm.training.token_parts import TokenParts
 
 
 def finetune(
@@ -73,28 +76,20 @@ def finetune(
 
 def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     """Take the best epoch, judge it on the test part once, publish it and say how it did."""
-    recipe, parts, run = session.recipe, session.parts, session.run
-    task = recipe.label_task
+    recipe, run = session.recipe, session.run
     best = best_line(run.read_lines(), recipe.train.early_stopping_metric)
     # A run that max_minutes ended within its first epoch has no best one: it keeps what it has.
     step = ended.step if best is None else best["step"]
     if best is not None:
         load_weights(session.model, run.checkpoints / f"checkpoint-{step}")
     merge_adapters(session.model)
-    valid = session.judge(parts.valid)
-    logits = session.predict(parts.test)
-    test = judge(logits, parts.test.targets, task)
-    scores = parts.baseline_scores(task, recipe.train.seed) if with_baselines else {}
-    baselines = judge_baselines(parts, task, recipe.train.seed, scores)
-    certainty = judge_certainty(logits, scores, parts.test.targets, task)
+    valid = session.judge(session.parts.valid)
+    judged = _judge_test(session, with_baselines)
     metrics = {
-        "test": test,
-        **certainty,
+        **judged,
         "valid": valid,
-        "baselines": baselines,
         "classes": list(session.space.names),
-        **parts.facts(),
-        **parts.strata_figures({"model": logits, **scores}, task),
+        **session.parts.facts(),
         "task": recipe.task,
         "parameters": sum(parameter.numel() for parameter in session.model.parameters()),
         "best_epoch": round(step / session.steps_per_epoch, 4),
@@ -103,12 +98,30 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         **describe_self_pretraining(session),
         **describe_choice(run),
     }
-    write_predictions(
-        run.path / "test_predictions.tsv", parts.test, logits, task, session.space.names
-    )
     session.model.config.training_length = session.length
     publish(run, session.model, session.tokenizer, metrics)
-    _say_result(session, {"model": test, **interval_rows(certainty), **baselines}, ended)
+    _say_result(
+        session, {"model": judged["test"], **interval_rows(judged), **judged["baselines"]}, ended
+    )
+
+
+def _judge_test(session: Finetuning, with_baselines: bool) -> dict[str, Any]:
+    """Return what metrics.json says of the test part, and write what was predicted."""
+    parts, names = session.parts, session.space.names
+    task, seed = session.recipe.label_task, session.recipe.train.seed
+    logits = session.predict(parts.test)
+    scores = parts.baseline_scores(task, seed) if with_baselines else {}
+    file = session.run.path / "test_predictions.tsv"
+    if isinstance(parts, TokenParts):
+        write_base_predictions(file, parts.test, logits, names)
+        return judge_bases(parts, seed, logits, scores)
+    write_predictions(file, parts.test, logits, task, names)
+    return {
+        "test": judge(logits, parts.test.targets, task),
+        **judge_certainty(logits, scores, parts.test.targets, task),
+        "baselines": judge_baselines(parts, task, seed, scores),
+        **parts.strata_figures({"model": logits, **scores}, task),
+    }
 
 
 def _say_result(session: Finetuning, rows: Mapping[str, Figures], ended: Ended) -> None:

@@ -15,7 +15,7 @@ from genolm.training.board import require_tensorboard
 from genolm.training.buckets import row_lengths
 from genolm.training.class_weights import weighted_loss
 from genolm.training.effect_model import effect_model
-from genolm.training.judge import Figures, judge, predict_logits
+from genolm.training.judge import Figures, judge, predict_logits, predict_positions
 from genolm.training.lora import add_adapters
 from genolm.training.machine import (
     choose_device,
@@ -29,8 +29,10 @@ from genolm.training.optimizer import FINE_TUNING
 from genolm.training.parts import Part, Parts
 from genolm.training.prepare_parts import prepare_parts
 from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_tokens import TOKEN_CLASSIFICATION
 from genolm.training.recipe_variants import VARIANT_EFFECT
 from genolm.training.run_folder import RunFolder
+from genolm.training.token_model import token_classifier
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,12 @@ class Finetuning:
         return judge(self.predict(part), part.targets, self.recipe.label_task)
 
     def predict(self, part: Part) -> Any:
-        """Return the logits (rows, labels) of a part."""
+        """Return the logits of a part: (rows, labels), or of every base (bases, classes)."""
         train = self.recipe.train
         examples = part.examples(self.length, conjoin=train.rc.startswith("conjoin"))
         order = row_lengths(part, self.length).argsort(kind="stable") if train.bucket else None
-        return predict_logits(
+        predict = predict_positions if self.recipe.task == TOKEN_CLASSIFICATION else predict_logits
+        return predict(
             self.model, examples, batch_size=self.batch_size, device=self.device, order=order
         )
 
@@ -146,6 +149,9 @@ def rebuild(recipe: FinetuneRecipe, parts: Parts) -> PreTrainedModel:
     """Return the model of a recipe with nothing left open, as it is before its first step."""
     if recipe.task == VARIANT_EFFECT:
         model, *_ = effect_model(recipe, parts.space)
+    elif recipe.task == TOKEN_CLASSIFICATION:
+        assert recipe.data.length is not None
+        model, *_ = token_classifier(recipe, parts.space, recipe.data.length)
     else:
         assert recipe.data.length is not None
         model, *_ = classifier(recipe, parts.space, recipe.data.length)

@@ -1,6 +1,6 @@
 """How good a classifier or regressor is on a whole part, never averaged over batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 from genolm.atomic import write_text
 from genolm.metrics.baselines import task_metrics
 from genolm.metrics.intervals import Bootstrap, compare
-from genolm.objectives import ProblemType, classification_loss
+from genolm.objectives import IGNORED, ProblemType, classification_loss
 from genolm.training.parts import Part, PartExamples, Parts
 from genolm.training.recipe_finetune import Task
 
@@ -45,18 +45,48 @@ def predict_logits(
         order: In which rows go through the model, such as that of their lengths; the logits are
             in the order of the rows.
     """
-    model.eval()
-    logits = []
     places = np.arange(len(examples)) if order is None else order
-    for first in range(0, len(examples), batch_size):
+    batches = _run(model, examples, places, batch_size, device)
+    return np.asarray(torch.cat([logits for logits, _ in batches]).numpy())[places.argsort()]
+
+
+@torch.no_grad()
+def predict_positions(
+    model: nn.Module,
+    examples: PartExamples,
+    *,
+    batch_size: int,
+    device: torch.device,
+    order: NDArray[np.int64] | None = None,
+) -> Scores:
+    """Return the logits (positions, classes) of all positions that have a label, row after row.
+
+    Arguments as for :func:`predict_logits`; the labels of ``examples`` are (length,), -100 where
+    there is none.
+    """
+    places = np.arange(len(examples)) if order is None else order
+    rows: list[torch.Tensor] = []
+    for logits, labels in _run(model, examples, places, batch_size, device):
+        assert labels is not None
+        rows += [found[label != IGNORED] for found, label in zip(logits, labels, strict=True)]
+    return np.asarray(torch.cat([rows[place] for place in places.argsort()]).numpy())
+
+
+def _run(
+    model: nn.Module,
+    examples: PartExamples,
+    places: NDArray[np.int64],
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Yield the logits of batch after batch, float64, and the labels where examples have any."""
+    model.eval()
+    for first in range(0, len(places), batch_size):
         items = [examples[int(row)] for row in places[first : first + batch_size]]
-        inputs = {
-            name: torch.stack([item[name] for item in items]).to(device)
-            for name in items[0]
-            if name != "labels"
-        }
-        logits.append(model(**inputs).logits.double().cpu())
-    return np.asarray(torch.cat(logits).numpy())[places.argsort()]
+        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        labels = batch.pop("labels", None)
+        inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+        yield model(**inputs).logits.double().cpu(), labels
 
 
 def judge(logits: Scores, targets: NDArray[Any], task: Task) -> Figures:

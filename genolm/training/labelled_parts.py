@@ -84,27 +84,11 @@ class LabelledParts:
 
     def facts(self) -> dict[str, Any]:
         """Return what metrics.json says of the set."""
-        return {"duplicates": self.duplicates()}
-
-    def duplicates(self) -> dict[str, int]:
-        """Count the test sequences that are also in train, as they are and on the other strand."""
-        known, asked = self.learned.rows.sequences, self.test.rows.sequences
-        return {
-            "test_in_train": count_shared(known, asked),
-            "test_in_train_reverse_complement": count_shared(
-                known, [reverse_complement(sequence) for sequence in asked]
-            ),
-        }
+        return {"duplicates": count_duplicates(self.learned.rows, self.test.rows)}
 
     def warnings(self, length: int) -> Iterator[str]:
         """Yield what of the test part is also in train, and what of it is cut."""
-        for name, count in self.duplicates().items():
-            if count:
-                where = " on the other strand" if "reverse" in name else ""
-                yield (
-                    f"{count:,} of {len(self.test.rows):,} test sequences are also in train"
-                    f"{where}: the test figures may flatter the model"
-                )
+        yield from warn_of_duplicates(self.learned.rows, self.test.rows)
         long = sum(len(sequence) > length for sequence in self.test.rows.sequences)
         if long:
             yield f"{long:,} test sequences lose what is beyond {length:,} bases"
@@ -133,6 +117,28 @@ class LabelledParts:
             return {}
         rate = majority_rate(self.learned.targets, self.test.targets)
         return {"majority": {"accuracy": rate}}
+
+
+def count_duplicates(learned: LabelledSet, test: LabelledSet) -> dict[str, int]:
+    """Count the test sequences that are also in train, as they are and on the other strand."""
+    known, asked = learned.sequences, test.sequences
+    return {
+        "test_in_train": count_shared(known, asked),
+        "test_in_train_reverse_complement": count_shared(
+            known, [reverse_complement(sequence) for sequence in asked]
+        ),
+    }
+
+
+def warn_of_duplicates(learned: LabelledSet, test: LabelledSet) -> Iterator[str]:
+    """Yield how many test sequences are also in train, if any are."""
+    for name, count in count_duplicates(learned, test).items():
+        if count:
+            where = " on the other strand" if "reverse" in name else ""
+            yield (
+                f"{count:,} of {len(test):,} test sequences are also in train"
+                f"{where}: the test figures may flatter the model"
+            )
 
 
 def read_parts(data: LabelledSection, task: Task, seed: int) -> LabelledParts:

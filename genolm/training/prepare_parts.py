@@ -8,7 +8,10 @@ from genolm.training.labelled_parts import read_parts
 from genolm.training.model_source import classifier
 from genolm.training.parts import Parts
 from genolm.training.recipe_finetune import FinetuneRecipe
+from genolm.training.recipe_tokens import TOKEN_CLASSIFICATION
 from genolm.training.recipe_variants import VARIANT_EFFECT
+from genolm.training.token_model import token_classifier
+from genolm.training.token_parts import read_token_parts
 from genolm.training.variant_files import read_variant_files
 
 
@@ -22,6 +25,13 @@ def prepare_parts(
         model, tokenizer, window = effect_model(recipe, space)
         split = files.split(space, window, recipe.train.seed)
         return split, model, tokenizer, {"window": window}
+    if recipe.task == TOKEN_CLASSIFICATION:
+        tokens = read_token_parts(recipe.data, recipe.train.seed)
+        if recipe.data.length is not None:
+            tokens.require_fit(recipe.data.length, "data.length is")
+        model, tokenizer, most = token_classifier(recipe, tokens.space, tokens.longest)
+        tokens.require_fit(most, "the model reads at most")
+        return tokens, model, tokenizer, {"length": most}
     parts = read_parts(recipe.data, recipe.label_task, recipe.train.seed)
     longest = max(len(sequence) for sequence in parts.train.rows.sequences)
     model, tokenizer, length = classifier(recipe, parts.space, longest)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from genolm.training.recipe import ModelSection
 from genolm.training.recipe_methods import MethodKeys
 from genolm.training.recipe_search import SearchSection
+from genolm.training.recipe_tokens import TOKEN_CLASSIFICATION, check_tokens
 from genolm.training.recipe_types import (
     Count,
     Fraction,
@@ -21,7 +22,9 @@ from genolm.training.recipe_types import (
 from genolm.training.recipe_variants import VariantKeys, check_variants
 
 Task = Literal["classification", "multilabel", "regression"]
-RecipeTask = Literal["classification", "multilabel", "regression", "variant_effect"]
+RecipeTask = Literal[
+    "classification", "multilabel", "regression", "token_classification", "variant_effect"
+]
 Metric = Literal["loss", "mcc", "accuracy", "auroc", "f1"]
 
 
@@ -29,7 +32,8 @@ class LabelledSection(VariantKeys):
     """Labelled sequences: a table with two columns or a GenomicBenchmarks folder; or variants."""
 
     train: Path = Field(
-        description="CSV, TSV or Parquet, or a GenomicBenchmarks folder; of variants a VCF or table"
+        description="CSV, TSV or Parquet, or a GenomicBenchmarks folder; of variants a VCF or "
+        "table; of a class for every base a table, or BED with data.fasta"
     )
     test: Path | None = Field(
         default=None, description="likewise; null = the test part of the train folder"
@@ -43,7 +47,7 @@ class LabelledSection(VariantKeys):
     ] = Field(
         default="label",
         description="column (or INFO key) with the label; for multilabel, names with ; between or "
-        "0/1 columns",
+        "0/1 columns; for token_classification, one character a base (NNEEEII)",
     )
     valid_fraction: Fraction = Field(
         default=0.1, description="share of train held out, of each class"
@@ -82,7 +86,8 @@ class FinetuneRecipe(Section):
     data: LabelledSection = Field(description="the labelled sequences")
     task: RecipeTask = Field(
         default="classification",
-        description="what the labels are; of variants data.kind says it",
+        description="what the labels are (token_classification: one a base); of variants data.kind "
+        "says it",
     )
     train: FinetuneTrainSection = Field(
         default_factory=FinetuneTrainSection, description="the training"
@@ -94,12 +99,17 @@ class FinetuneRecipe(Section):
 
     @property
     def label_task(self) -> Task:
-        """What the labels are."""
+        """What the labels are, of sequences, variants or bases."""
+        if self.task == TOKEN_CLASSIFICATION:
+            return "classification"
         return self.data.kind if self.task == "variant_effect" else self.task
 
     @model_validator(mode="after")
-    def _variants_have_their_keys(self) -> Self:
-        check_variants(self.task, self.data, self.data.label, self.data.length)
+    def _data_has_the_keys_of_its_task(self) -> Self:
+        if self.task == TOKEN_CLASSIFICATION:
+            check_tokens(self.data, self.data.label)
+        else:
+            check_variants(self.task, self.data, self.data.label, self.data.length)
         if self.task == "variant_effect" and self.train.self_pretrain is not None:
             raise ValueError("train.self_pretrain: is for labelled sequences, not variants")
         return self

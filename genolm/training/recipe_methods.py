@@ -81,7 +81,7 @@ class MethodKeys(TrainSection):
     head: Literal["invariant", "oriented"] | None = Field(
         default=None,
         description="of an equivariant model: whether the strands' scores are averaged, or told "
-        "apart; null = invariant, or what rc: auto finds",
+        "apart; null = invariant (of a class for every base: oriented), or what rc: auto finds",
     )
     class_weights: Annotated[
         Literal["none", "balanced"] | dict[Name, Positive],

@@ -14,15 +14,16 @@ VARIANT_EFFECT = "variant_effect"
 
 
 class VariantKeys(Section):
-    """What variants need besides their file: ``task: variant_effect``."""
+    """What variants need besides their file; some of it also named intervals of a genome."""
 
     fasta: Path | None = Field(
-        default=None, description="of variants: the reference genome (FASTA, plain or bgzip)"
+        default=None,
+        description="of variants, and of BED intervals: the genome (FASTA, plain or bgzip)",
     )
     window: Count | None = Field(
         default=None,
         description="of variants: bases that the model reads of each allele; null = the model's "
-        "training length, or 1024",
+        "training length, or 1024; of BED intervals: bases that contigs are cut into",
     )
     kind: Literal["classification", "regression"] = Field(
         default="classification", description="of variants: what their labels are"
@@ -45,10 +46,14 @@ class VariantKeys(Section):
         description="of variants: a stratum is a range of numbers between these, such as distances",
     )
     valid_groups: Names | None = Field(
-        default=None, description="of variants: groups of train that are held out; null = by seed"
+        default=None,
+        description="of variants: groups of train that are held out; null = by seed; of BED "
+        "intervals: contigs",
     )
     test_groups: Names | None = Field(
-        default=None, description="of variants: groups of train that are the test part"
+        default=None,
+        description="of variants: groups of train that are the test part; of BED intervals: "
+        "contigs",
     )
 
     def stated(self) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizer
 
 from genolm import console
+from genolm.data.labelled_set import LabelledSet
 from genolm.data.masking import EvaluationMasking, Masking, hide_targets, sparse_evaluation_mask
 from genolm.data.sequence_language import SequenceLanguageDataset, hide_next, padded_ids
 from genolm.errors import UsageError
@@ -21,7 +22,6 @@ from genolm.objectives import Objective
 from genolm.training.checkpoints import read_json
 from genolm.training.finetuning import Finetuning, rebuild
 from genolm.training.held_out import EVALUATION_SEED, HeldOut, language_figures
-from genolm.training.labelled_parts import LabelledPart
 from genolm.training.loop import Ended, Loop, run_loop
 from genolm.training.machine import set_checkpointing
 from genolm.training.model_source import HEAD_OPTIONS, language_backbone
@@ -123,7 +123,7 @@ def _plan(session: Finetuning, section: SelfPretrainSection) -> _Plan:
 
 
 def _sequences(part: Part) -> list[str]:
-    if not isinstance(part, LabelledPart):
+    if not isinstance(part.rows, LabelledSet):
         raise UsageError("train.self_pretrain: only labelled sequences can be pretrained on")
     return part.rows.sequences
 

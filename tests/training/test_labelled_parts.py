@@ -73,7 +73,7 @@ def test_duplicates_are_counted_on_both_strands(finetuning, write_table, tmp_pat
     recipe = finetuning()
     write_table(tmp_path / "train.csv", [("AACC", "a"), ("ACGT", "b")] * 10)
     write_table(tmp_path / "test.csv", [("aacc", "a"), ("GGTT", "a"), ("TTTT", "b")])
-    found = read_parts(recipe.data, "classification", seed=1).duplicates()
+    found = read_parts(recipe.data, "classification", seed=1).facts()["duplicates"]
     assert found == {"test_in_train": 1, "test_in_train_reverse_complement": 1}
 
 

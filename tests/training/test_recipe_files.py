@@ -181,7 +181,7 @@ def test_bytes_that_are_no_text_are_refused(folder):
     ("override", "said"),
     [
         ("train.epoch=3", "did you mean train.epochs?"),
-        ("task=classify", "'multilabel', 'regression' or 'variant_effect', not 'classify'"),
+        ("task=classify", "'token_classification' or 'variant_effect', not 'classify'"),
         ("data.test=gone.csv", "data.test: there is no file or folder gone.csv"),
         (
             "train.rc=both",
