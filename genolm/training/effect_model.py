@@ -9,6 +9,7 @@ from genolm.training.model_source import (
     label_options,
     longest_input,
     make_model,
+    refuse_conjoining,
 )
 from genolm.training.recipe_finetune import FinetuneRecipe
 
@@ -41,8 +42,7 @@ def effect_model(
     for key in ("head", "bucket"):
         if getattr(recipe.train, key):
             raise UsageError(f"train.{key}: is for labelled sequences, not variants")
-    if recipe.train.rc.startswith("conjoin") and model.config.rcps:
-        raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
+    refuse_conjoining(recipe, model)
     if model.config.effect_antisymmetric and recipe.data.kind != "regression":
         raise UsageError(
             "model.effect_antisymmetric: a class has no sign to change; it is for kind: regression"

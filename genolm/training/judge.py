@@ -11,7 +11,7 @@ from torch import nn
 
 from genolm.atomic import write_text
 from genolm.metrics.baselines import task_metrics
-from genolm.metrics.intervals import Bootstrap, compare
+from genolm.metrics.intervals import Bootstrap, Comparison, compare
 from genolm.objectives import IGNORED, ProblemType, classification_loss
 from genolm.training.parts import Part, PartExamples, Parts
 from genolm.training.recipe_finetune import Task
@@ -142,9 +142,15 @@ def judge_certainty(
         return {}
     said = logits.reshape(targets.shape) if task == "regression" else logits
     compared = compare(targets, {"model": said, **baselines}, task=task, bootstrap=bootstrap)
+    return describe_certainty(compared, bootstrap)
+
+
+def describe_certainty(compared: Comparison, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return a comparison of "model" with baselines as metrics.json has it."""
+    rest = dict(compared.intervals)
     return {
-        "intervals": compared.intervals.pop("model"),
-        "baseline_intervals": compared.intervals,
+        "intervals": rest.pop("model"),
+        "baseline_intervals": rest,
         "above_baselines": compared.above,
         "bootstrap": {"draws": bootstrap.draws, "confidence": bootstrap.confidence},
     }

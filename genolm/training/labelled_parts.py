@@ -153,8 +153,7 @@ def read_parts(data: LabelledSection, task: Task, seed: int) -> LabelledParts:
         UsageError: When a file, a part or the held-out share is missing.
         InputError: When a file is not what it should be, or a label is not one of train's.
     """
-    if data.test is None and not data.train.is_dir():
-        raise UsageError("data.test is required: data.train is a file and has no test part")
+    require_test(data)
     read = {
         "train": _read(data, "train"),
         "test": _read(data, "test"),
@@ -188,14 +187,38 @@ def _hold_out(
 ) -> tuple[LabelledPart, LabelledPart]:
     # Each row of many labels may well be the only one of its kind.
     classes = learned.rows.labels if task == "classification" else None
-    stay, held = split_holdout(len(learned.rows), fraction, seed, classes=classes)
+    divided = hold_out_rows(len(learned.rows), fraction, seed, classes=classes)
+    parts = (LabelledPart(learned.rows.take(at), learned.targets[at]) for at in divided)
+    return next(parts), next(parts)
+
+
+def require_test(data: LabelledSection) -> None:
+    """Refuse a file of train rows without a test part."""
+    if data.test is None and not data.train.is_dir():
+        raise UsageError("data.test is required: data.train is a file and has no test part")
+
+
+def hold_out_rows(
+    count: int, fraction: float, seed: int, *, classes: Sequence[str] | None = None
+) -> tuple[list[int], list[int]]:
+    """Return the rows of train that stay and those held out, some of each.
+
+    Args:
+        count: Rows.
+        fraction: Share to hold out, ``data.valid_fraction``.
+        seed: Of the choice.
+        classes: The class of each row, for the same share of each; None for any rows.
+
+    Raises:
+        UsageError: Nothing is left on one side.
+    """
+    stay, held = split_holdout(count, fraction, seed, classes=classes)
     if not stay or not held:
         raise UsageError(
-            f"data.valid_fraction: {fraction} of {len(learned.rows)} rows leaves "
+            f"data.valid_fraction: {fraction} of {count} rows leaves "
             f"{'nothing to train on' if not stay else 'nothing to choose an epoch by'}"
         )
-    parts = (LabelledPart(learned.rows.take(at), learned.targets[at]) for at in (stay, held))
-    return next(parts), next(parts)
+    return stay, held
 
 
 def _digest(rows: LabelledSet) -> str:

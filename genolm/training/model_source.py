@@ -59,9 +59,8 @@ def classifier(
     """
     length = recipe.data.length or longest
     labels = label_options(recipe, space)
+    refuse_counted_padding(recipe)
     if recipe.train.bucket:
-        if recipe.model.options.get("mask_padding", True) is not True:
-            raise UsageError("train.bucket: leaves padding out; leave out model.mask_padding")
         labels["mask_padding"] = True
     if recipe.train.head is not None:
         labels["oriented_head"] = recipe.train.head == "oriented"
@@ -69,14 +68,35 @@ def classifier(
     model, tokenizer = make_model(
         recipe.model, "classification", fresh, changeable=HEAD_OPTIONS, seed=recipe.train.seed
     )
+    refuse_conjoining(recipe, model)
+    most = input_length(recipe, model, length)
+    if recipe.train.freeze_backbone:
+        freeze_backbone(model)
+    return model, tokenizer, most
+
+
+def refuse_counted_padding(recipe: FinetuneRecipe) -> None:
+    """Refuse batches of similar lengths whose padding counts."""
+    if recipe.train.bucket and recipe.model.options.get("mask_padding", True) is not True:
+        raise UsageError("train.bucket: leaves padding out; leave out model.mask_padding")
+
+
+def refuse_conjoining(recipe: FinetuneRecipe, model: GenolmModel) -> None:
+    """Refuse to show both strands to a model that reads both by itself."""
     if recipe.train.rc.startswith("conjoin") and model.config.rcps:
         raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
+
+
+def input_length(recipe: FinetuneRecipe, model: GenolmModel, length: int) -> int:
+    """Return how many bases a model reads of sequences of a length.
+
+    Raises:
+        UsageError: The recipe asks for more than the model reads.
+    """
     most = longest_input(model)
     if recipe.data.length is not None and most is not None and length > most:
         raise UsageError(f"data.length: {length} is more than the model's maximum of {most}")
-    if recipe.train.freeze_backbone:
-        freeze_backbone(model)
-    return model, tokenizer, length if most is None else min(length, most)
+    return length if most is None else min(length, most)
 
 
 def language_backbone(

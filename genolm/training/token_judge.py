@@ -10,7 +10,7 @@ from genolm.atomic import write_text
 from genolm.data.base_labels import describe_classes
 from genolm.metrics.intervals import Bootstrap, compare_counts
 from genolm.metrics.positions import class_figures, count_by_sequence, macro_f1
-from genolm.training.judge import Scores, judge, judge_baselines
+from genolm.training.judge import Scores, describe_certainty, judge, judge_baselines
 from genolm.training.recipe_finetune import Task
 from genolm.training.token_parts import TokenPart, TokenParts
 
@@ -46,10 +46,7 @@ def judge_bases(
     return {
         "test": {**judge(logits, targets, task), "f1_macro": macro_f1(totals["model"])},
         "baselines": baselines,
-        "intervals": compared.intervals.pop("model"),
-        "baseline_intervals": compared.intervals,
-        "above_baselines": compared.above,
-        "bootstrap": {"draws": bootstrap.draws, "confidence": bootstrap.confidence},
+        **describe_certainty(compared, bootstrap),
         "by_class": class_figures(totals["model"], names),
         "confusion": totals["model"].tolist(),
     }

@@ -3,10 +3,16 @@
 from typing import Any
 
 from genolm.data.labels import LabelSpace
-from genolm.errors import UsageError
 from genolm.models.backbone import GenolmModel
 from genolm.tokenization.tokenizer import DNATokenizer
-from genolm.training.model_source import freeze_backbone, label_options, longest_input, make_model
+from genolm.training.model_source import (
+    freeze_backbone,
+    input_length,
+    label_options,
+    make_model,
+    refuse_conjoining,
+    refuse_counted_padding,
+)
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_tokens import TOKEN_CLASSIFICATION
 
@@ -32,25 +38,20 @@ def token_classifier(
     """
     length = recipe.data.length or longest
     model, tokenizer = _make(recipe, space, length, recipe.train.head)
-    if model.config.rcps:
-        if recipe.train.rc.startswith("conjoin"):
-            raise UsageError("train.rc: an equivariant model reads both strands as it is; use none")
-        if recipe.train.head is None:
-            model, tokenizer = _make(recipe, space, length, "oriented")
-    most = longest_input(model)
-    if recipe.data.length is not None and most is not None and length > most:
-        raise UsageError(f"data.length: {length} is more than the model's maximum of {most}")
+    refuse_conjoining(recipe, model)
+    if model.config.rcps and recipe.train.head is None:
+        model, tokenizer = _make(recipe, space, length, "oriented")
+    most = input_length(recipe, model, length)
     if recipe.train.freeze_backbone:
         freeze_backbone(model)
-    return model, tokenizer, length if most is None else min(length, most)
+    return model, tokenizer, most
 
 
 def _make(
     recipe: FinetuneRecipe, space: LabelSpace, length: int, head: str | None
 ) -> tuple[GenolmModel, DNATokenizer]:
     implied: dict[str, Any] = label_options(recipe, space) | {"mask_padding": True}
-    if recipe.train.bucket and recipe.model.options.get("mask_padding", True) is not True:
-        raise UsageError("train.bucket: leaves padding out; leave out model.mask_padding")
+    refuse_counted_padding(recipe)
     if head is not None:
         implied["oriented_head"] = head == "oriented"
     if recipe.model.path is None:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genolm.data.base_labels import BaseLabels, read_base_labels, row_bounds
-from genolm.data.holdout import split_holdout
 from genolm.data.interval_labels import read_interval_labels
 from genolm.data.labelled_set import LabelledSet
 from genolm.data.labels import LabelSpace
@@ -20,7 +19,12 @@ from genolm.genome.fasta import Fasta
 from genolm.genome.interval import Interval
 from genolm.metrics.baselines import majority_rate
 from genolm.metrics.local_kmers import local_kmer_scores
-from genolm.training.labelled_parts import count_duplicates, warn_of_duplicates
+from genolm.training.labelled_parts import (
+    count_duplicates,
+    hold_out_rows,
+    require_test,
+    warn_of_duplicates,
+)
 from genolm.training.recipe_finetune import LabelledSection
 
 
@@ -174,13 +178,8 @@ def read_token_parts(data: LabelledSection, seed: int) -> TokenParts:
     learned = _part(whole, space)
     if valid is not None:
         return TokenParts(space, learned, _part(valid, space), _part(test, space), learned)
-    stay, held = split_holdout(len(whole), data.valid_fraction, seed)
-    if not stay or not held:
-        raise UsageError(
-            f"data.valid_fraction: {data.valid_fraction} of {len(whole)} rows leaves "
-            f"{'nothing to train on' if not stay else 'nothing to choose an epoch by'}"
-        )
-    train, chosen = (_part(whole.take(at), space) for at in (stay, held))
+    divided = hold_out_rows(len(whole), data.valid_fraction, seed)
+    train, chosen = (_part(whole.take(at), space) for at in divided)
     return TokenParts(space, train, chosen, _part(test, space), learned)
 
 
@@ -193,8 +192,7 @@ Read = tuple[BaseLabels, BaseLabels | None, BaseLabels]
 
 
 def _read_tables(data: LabelledSection) -> Read:
-    if data.test is None and not data.train.is_dir():
-        raise UsageError("data.test is required: data.train is a file and has no test part")
+    require_test(data)
 
     def read(part: str) -> BaseLabels:
         path = getattr(data, part) or data.train
