@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -169,11 +170,17 @@ class GenolmModel(PreTrainedModel):
 
 
 class Backbone(nn.Module):
-    """Blocks run one after another; recomputed in the backward pass on request."""
+    """Blocks run one after another; recomputed in the backward pass on request.
 
-    def __init__(self, blocks: list[nn.Module]) -> None:
+    Args:
+        blocks: The blocks.
+        causal: Whether no position sees a later one in any of them.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], *, causal: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList(blocks)
+        self.causal = causal
         self.gradient_checkpointing = False
 
     def run(self, block: nn.Module, *inputs: Tensor | bool | None) -> Any:

@@ -1,15 +1,16 @@
 """Padding left out of the computation, for models whose config says `mask_padding`.
 
 The published models have no mask: padding is a token like any other, and the results printed for
-them count it. Here padding at the ends of a sequence may be left out instead: sequences of a batch
-whose real tokens stand at the same place go through the model together, cut to these tokens, and
-no mixer needs to know of it.
+them count it. Here padding at the ends of a sequence may be left out instead, and no mixer needs to
+know of it: sequences are moved to the front, and those of one length go through the model together.
+A causal model cannot see what is behind the end of a sequence: there, those of similar lengths do.
 """
 
-from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers.utils import logging
 
@@ -17,6 +18,24 @@ from genolm.models.configuration import GenolmConfig
 from genolm.parallel import refuse_slices
 
 logger = logging.get_logger(__name__)
+
+SPARE: Final = 128
+"""What a row of a causal pass may be shorter than half of the longest, in tokens."""
+
+
+class RunsBackbone(Protocol):
+    """Embedding and blocks of a model.
+
+    Attributes:
+        causal: Whether no position sees a later one.
+    """
+
+    causal: bool
+
+    def __call__(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, keep_states: bool
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """Return final states (batch, length, channels) and, on request, those between blocks."""
 
 
 def real_positions(
@@ -81,7 +100,7 @@ def longest(mask: Tensor) -> int:
 
 
 def run_backbone(
-    backbone: nn.Module,
+    backbone: RunsBackbone,
     input_ids: Tensor | None,
     inputs_embeds: Tensor | None,
     keep_states: bool,
@@ -90,8 +109,7 @@ def run_backbone(
     """Run a backbone on the real positions of each row, and put its states in their places.
 
     Args:
-        backbone: Ids, embeddings and whether to keep states, to final states (batch, length,
-            channels) and the states between blocks, or None.
+        backbone: What is run.
         input_ids: Token ids (batch, length).
         inputs_embeds: Embedded sequences instead (batch, length, channels).
         keep_states: Whether to collect the states between blocks.
@@ -100,35 +118,83 @@ def run_backbone(
     Returns:
         What the backbone gives for each row cut to its real positions; zeros everywhere else.
     """
-    groups = {} if mask is None else _group_rows(mask)
-    if mask is None or list(groups) == [(0, mask.shape[1])]:
-        whole: tuple[Tensor, tuple[Tensor, ...] | None]
-        whole = backbone(input_ids, inputs_embeds, keep_states)
-        return whole
-    found = []
-    for (start, stop), rows in groups.items():
-        # A row without any token gets zeros in the shape of one token's states.
-        piece = slice(start, max(stop, 1))
-        ids = None if input_ids is None else input_ids[rows, piece]
-        embeds = None if inputs_embeds is None else inputs_embeds[rows, piece]
+    counts = [] if mask is None else mask.sum(dim=1).tolist()
+    if mask is None or all(count == mask.shape[1] for count in counts):
+        return backbone(input_ids, inputs_embeds, keep_states)
+    starts = mask.int().argmax(dim=1)
+    # Where each position's states are among those of all passes; 0 is a row of zeros.
+    places = torch.zeros(1 + mask.numel(), dtype=torch.long, device=mask.device)
+    found, known = [], 1
+    for rows in _passes(counts, backbone.causal):
+        at = _positions(rows, counts, starts, mask)
+        ids = None if input_ids is None else functional.pad(input_ids.flatten(), (1, 0))[at]
+        embeds = None if inputs_embeds is None else _take([inputs_embeds], at)
         last, states = backbone(ids, embeds, keep_states)
-        parts = [last, *(states or ())]
-        if start == stop:
-            parts = [part.new_zeros(part.shape) for part in parts]
-        behind = mask.shape[1] - piece.stop
-        found.append([functional.pad(part, (0, 0, start, behind)) for part in parts])
-    order = torch.tensor([row for rows in groups.values() for row in rows], device=mask.device)
-    last, *between = (torch.cat(parts)[order.argsort()] for parts in zip(*found, strict=True))
+        found.append([last, *(states or ())])
+        places[at] = torch.arange(known, known + at.numel(), device=at.device).view(at.shape)
+        known += at.numel()
+    places[0] = 0
+    home = places[1:].view(mask.shape)
+    last, *between = (_take(parts, home) for parts in zip(*found, strict=True))
     return last, tuple(between) or None
 
 
-def _group_rows(mask: Tensor) -> dict[tuple[int, int], list[int]]:
-    """Rows whose real positions are the same, by the first of these and the end."""
-    start, count = mask.int().argmax(dim=1), mask.sum(dim=1)
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, (first, stop) in enumerate(torch.stack([start, start + count], dim=1).tolist()):
-        groups[first, stop].append(row)
-    return groups
+def _passes(counts: list[int], causal: bool) -> list[list[int]]:
+    """Divide rows into those that go through a model together.
+
+    Args:
+        counts: Real positions of each row; rows without any need no pass.
+        causal: Whether what is behind a row's end has no influence. A pass is then cut to its
+            longest row, and takes rows from about half of that on: padding is at most as much again
+            as is real, and a few passes do for any lengths. Else rows of one length are a pass.
+
+    Returns:
+        The rows of each pass; at least one pass, so that the shape of states is known.
+    """
+    longest_first = sorted(range(len(counts)), key=counts.__getitem__, reverse=True)
+    passes: list[list[int]] = []
+    least = 0
+    for row in [row for row in longest_first if counts[row]] or [0]:
+        if not passes or counts[row] < least:
+            passes.append([])
+            least = counts[row] // 2 - SPARE if causal else counts[row]
+        passes[-1].append(row)
+    return passes
+
+
+def _positions(rows: list[int], counts: list[int], starts: Tensor, mask: Tensor) -> Tensor:
+    """Number the real positions of rows in all of the batch, from 1; 0 behind a row's end.
+
+    Args:
+        rows: The rows that are meant.
+        counts: Real positions of each row of the batch.
+        starts: The first of these (batch,).
+        mask: Real positions (batch, length).
+
+    Returns:
+        (rows, the most real positions of any, 1 at least).
+    """
+    device = mask.device
+    number = torch.tensor(rows, device=device)
+    own = torch.tensor([counts[row] for row in rows], device=device)
+    along = torch.arange(max(1, *(counts[row] for row in rows)), device=device)
+    first = 1 + number * mask.shape[1] + starts[number]
+    return torch.where(along < own[:, None], first[:, None] + along, 0)
+
+
+def _take(parts: Sequence[Tensor], at: Tensor) -> Tensor:
+    """Take positions of states, counted over all of them from 1; 0 gives zeros.
+
+    Args:
+        parts: States (any, any, channels).
+        at: The positions (batch, length).
+
+    Returns:
+        (batch, length, channels). What is not taken has no gradient, not even NaN.
+    """
+    channels = parts[0].shape[-1]
+    table = [parts[0].new_zeros(1, channels), *(part.reshape(-1, channels) for part in parts)]
+    return functional.embedding(at, torch.cat(table), padding_idx=0)
 
 
 def _check_mask(attention_mask: Tensor, given: Tensor) -> Tensor:

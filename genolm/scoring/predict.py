@@ -56,7 +56,7 @@ class SequencePredictor:
         self._model = model
         self._batches = Batches(next(model.parameters()).device, batch_size)
         self.length: int | None = config.training_length or maximum_length(config)
-        # Where padding is left out, sequences of one length go through together instead.
+        # Where padding is left out, nothing is padded: sequences of one length are a batch instead.
         self._padded = config.training_length is not None and not config.mask_padding
         self._outputs = int(config.num_labels or 1)
         self._multilabel = config.problem_type == "multi_label_classification"

@@ -1,8 +1,9 @@
 """Batches of rows of similar lengths, so that little is computed for padding.
 
 Where padding is left out (``mask_padding``), rows of one length go through the model together and
-each length costs a pass of its own. Rows are sorted within stretches of the epoch's random order,
-not over all of it: batches stay mixtures of what a stretch holds.
+each length costs a pass of its own; in a causal model, rows of similar lengths are one pass, cut to
+the longest. Rows are sorted within stretches of the epoch's random order, not over all of it:
+batches stay mixtures of what a stretch holds.
 """
 
 from typing import Final

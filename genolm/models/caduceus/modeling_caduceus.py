@@ -57,7 +57,8 @@ class CaduceusBackbone(Backbone):
     """
 
     def __init__(self, config: CaduceusConfig) -> None:
-        super().__init__([make_block(config) for _ in range(config.n_layer)])
+        blocks = (make_block(config) for _ in range(config.n_layer))
+        super().__init__(blocks, causal=config.causal)
         self.rcps = config.rcps
         self.exchanges = config.rcps and config.fused_add_norm
         # The fused original appends the normed states to its tuple, the other one does not.

@@ -41,7 +41,8 @@ class HyenaDNABackbone(Backbone):
     """
 
     def __init__(self, config: HyenaDNAConfig) -> None:
-        super().__init__([make_block(config) for _ in range(config.n_layer)])
+        blocks = (make_block(config) for _ in range(config.n_layer))
+        super().__init__(blocks, causal=config.causal)
         self.embeddings = Embeddings(nn.Embedding(config.padded_vocab_size, config.d_model))
         self.ln_f = LayerNorm(config.d_model, config.layer_norm_epsilon)
 
