@@ -187,6 +187,9 @@ class TaskContest:
         metrics = read_json(run.metrics)
         found = {name: metrics[name] for name in metrics if name not in TOLD_ELSEWHERE}
         found["seconds"] = sum(_seconds(metrics))
+        began = read_json(run.record)["versions"]
+        if began != describe(self.device)["versions"]:
+            found["begun_with"] = began
         resolved = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
         found["cut"] = self.count_cut(resolved["data"])
         found["recipe"] = {key: resolved[key] for key in resolved if key != "output"}

@@ -1,6 +1,7 @@
 """Results of many runs to one row of a table each: means, deviations, spreads, and leads."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,9 @@ from genolm.training.checkpoints import read_json
 
 RIVALS: Final = ("trinucleotide", "kmer", "cnn")
 """Baselines that a model is compared with: the best of them on a task."""
+VERSIONS: Final = ("versions", "begun_with")
+"""Where a result says what made it; the second only where its training began with others."""
+UNKNOWN: Final = "not recorded"
 ALSO: Final = ("accuracy", "mcc", "f1", "auroc", "auprc")
 
 
@@ -71,6 +75,8 @@ class Row:
             of the test rows, averaged over runs.
         runs: How many there are.
         cut: Most test sequences that a run read only in part.
+        versions: How many runs were made with each set of versions.
+        machines: How many runs were made on each machine.
     """
 
     name: str
@@ -85,6 +91,8 @@ class Row:
     lead: tuple[str, float, tuple[float, float] | None] | None
     runs: int
     cut: int
+    versions: Counter[str]
+    machines: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -229,7 +237,34 @@ def _row(
         lead=lead,
         runs=len(runs),
         cut=max(run.get("cut", 0) for run in runs),
+        versions=Counter(phrase for run in runs for phrase in _versions(run)),
+        machines=Counter(name_each(run.get("machine")) for run in runs),
     )
+
+
+def _versions(run: Mapping[str, Any]) -> set[str]:
+    return {name_each(run[key]) for key in VERSIONS if key in run} or {UNKNOWN}
+
+
+def name_each(values: Mapping[str, Any] | None) -> str:
+    """Return a record of versions, or of a machine, as one phrase; results may be without."""
+    return ", ".join(f"{name} {value}" for name, value in (values or {}).items()) or UNKNOWN
+
+
+def name_all(counts: Iterable[Counter[str]]) -> str:
+    """Return all that runs were made with, what most of them had first.
+
+    Args:
+        counts: How many runs had what, for each row.
+
+    Returns:
+        The phrases, with their numbers of runs where there are several; nothing without a run.
+    """
+    total = sum(counts, Counter[str]())
+    if len(total) == 1:
+        return next(iter(total))
+    ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{what} ({n:,} run{'s' * (n > 1)})" for what, n in ordered)
 
 
 def _mean_interval(ends: Sequence[Sequence[float] | None]) -> tuple[float, float] | None:

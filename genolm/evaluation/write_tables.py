@@ -12,7 +12,7 @@ from genolm.atomic import write_text
 from genolm.console import format_seconds
 from genolm.evaluation.plan import BASELINES, Plan
 from genolm.evaluation.prepare import FACTS
-from genolm.evaluation.summary import Row, Spread, TaskSummary, summarise
+from genolm.evaluation.summary import Row, Spread, TaskSummary, name_all, name_each, summarise
 from genolm.report.page import note, page, table
 from genolm.training.checkpoints import read_json
 
@@ -240,16 +240,17 @@ PUBLISHED: Final = ("task", "model", "metric", "value", "as in protocol", "sourc
 
 def about_lines(plan: Plan, tasks: Sequence[TaskSummary], record: Mapping[str, Any]) -> list[str]:
     """Return what the figures were made with, a sentence each."""
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    machine = ", ".join(f"{name} {value}" for name, value in record["machine"].items())
-    seconds = sum(row.seconds * row.runs for task in tasks for row in task.rows)
-    most = max([len(plan.runs), *(row.runs for task in tasks for row in task.rows)])
+    rows = [row for task in tasks for row in task.rows]
+    versions = name_all(row.versions for row in rows) or name_each(record["versions"])
+    machines = name_all(row.machines for row in rows) or name_each(record["machine"])
+    seconds = sum(row.seconds * row.runs for row in rows)
+    most = max([len(plan.runs), *(row.runs for row in rows)])
     seeds = "seed 1" if most == 1 else f"seeds 1 to {most}"
     runs = f"{plan.folds} folds" if plan.folds else seeds
     return [
         f"Suite: {plan.suite.title} ({plan.suite.source}).",
         f"Protocol {plan.protocol.name}: {plan.protocol.about}. {runs.capitalize()}.",
-        f"Versions: {versions}. Machine: {machine}. Trainings took {format_seconds(seconds)}.",
+        f"Versions: {versions}. Machine: {machines}. Trainings took {format_seconds(seconds)}.",
         READ_ME,
     ]
 

@@ -171,6 +171,54 @@ def test_a_result_of_an_earlier_version_is_left_as_it_is(finished, tmp_path):
     assert results(tmp_path) == before
 
 
+def test_the_table_names_all_versions_that_runs_were_made_with(finished, tmp_path):
+    shutil.copytree(finished / "out", tmp_path / "out")
+    now = ResultFile(tmp_path / "out" / "one" / "cnn" / "seed-1.json").read()["versions"]
+    whole = ", ".join(f"{name} {version}" for name, version in now.items())
+    about = (tmp_path / "out" / "table.md").read_text().split("\n\n")[3]
+    assert about.startswith(f"Versions: {whole}. Machine: device cpu, threads ")
+    others = {
+        "two/cnn": {"versions": {**now, "torch": "1.0"}},
+        "one/cnn": {"begun_with": {**now, "torch": "1.0"}},
+        "one/kmer": {"versions": None, "machine": {"device": "cuda", "threads": 9}},
+    }
+    for place, changed in others.items():
+        file = tmp_path / "out" / f"{place}/seed-1.json"
+        values = {**json.loads(file.read_text()), **changed}
+        file.write_text(json.dumps({name: v for name, v in values.items() if v is not None}))
+    given = Request("folder", finished / "sets", tmp_path / "out", recipe=str(finished / "r.yaml"))
+    before = results(tmp_path)
+    _, failures = evaluate(given)
+    assert failures == []
+    assert results(tmp_path) == before
+    runs = [json.loads(text) for text, _ in before.values()]
+    own = sum("as_in" not in run for run in runs)
+    older = whole.replace(f"torch {now['torch']}", "torch 1.0")
+    versions = f"{whole} ({own - 2} runs); {older} (2 runs); not recorded (1 run)"
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert f"Versions: {versions}. Machine: device cpu" in table
+    assert f"({own - 1} runs); device cuda, threads 9 (1 run). Trainings" in table
+    assert versions in (tmp_path / "out" / "table.html").read_text()
+
+
+def test_a_training_that_other_versions_began_names_both(tmp_path, make_task, recipe_text):
+    make_task(tmp_path / "sets" / "one")
+    (tmp_path / "r.yaml").write_text(recipe_text)
+    asked = request(tmp_path, baselines=["majority"])
+    assert evaluate(asked)[1] == []
+    place = tmp_path / "out" / "one" / "scratch"
+    record = json.loads((place / "seed-1" / "run.json").read_text())
+    record["versions"]["torch"] = "1.0"
+    (place / "seed-1" / "run.json").write_text(json.dumps(record))
+    for seed in (1, 2):
+        (place / f"seed-{seed}.json").unlink()
+    assert evaluate(asked)[1] == []
+    one, two = (ResultFile(place / f"seed-{seed}.json").read() for seed in (1, 2))
+    assert one["begun_with"] == record["versions"]
+    assert "begun_with" not in two
+    assert re.search(r"torch 1\.0, [^()]*\(1 run\)", (tmp_path / "out" / "table.md").read_text())
+
+
 def test_another_recipe_is_refused_for_the_row_and_the_others_stay(finished):
     before = results(finished)
     _, failures = evaluate(request(finished, overrides=["train.epochs=2"], tasks=["one"]))
