@@ -18,7 +18,8 @@ from genolm.atomic import replace_when_done
 from genolm.data.table import read_columns
 from genolm.errors import UsageError
 from genolm.evaluation.protocols import AVERAGED_ROWS
-from genolm.metrics.baselines import Task, task_metrics
+from genolm.metrics.baselines import task_metrics
+from genolm.metrics.linear import Task
 from genolm.training.checkpoints import read_json, write_json
 
 Scores = NDArray[np.float64]

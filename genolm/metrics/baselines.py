@@ -6,16 +6,16 @@ ones values (n,) or (n, outputs). Every baseline learns from the training rows o
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genolm.metrics.classification import Metrics, classification_metrics
+from genolm.metrics.linear import Task, logistic_regression, ridge
 from genolm.metrics.regression import regression_metrics
 
 Scores = NDArray[np.float64]
-Task = Literal["classification", "multilabel", "regression"]
 TASKS = ("classification", "multilabel", "regression")
 
 LOG_ODDS_LIMIT = 30.0
@@ -108,7 +108,7 @@ def kmer_scores(
     )
     train = vectorizer.fit_transform([train_sequences[i] for i in chosen])
     test = vectorizer.transform(list(test_sequences))
-    learners = {"classifier": _logistic_regression, "regressor": _ridge}
+    learners = {"classifier": logistic_regression, "regressor": ridge}
     return fit_and_score(learners, train, labels[chosen], test, test_labels, task)
 
 
@@ -176,7 +176,7 @@ def linear_scores(
     Raises:
         ValueError: When nothing can be learned (no row, or a single class in train).
     """
-    learners = {"classifier": _logistic_regression, "regressor": _ridge}
+    learners = {"classifier": logistic_regression, "regressor": ridge}
     return fit_and_score(learners, train, _learnable(train_labels, task), test, test_labels, task)
 
 
@@ -253,18 +253,6 @@ def _label_columns(labels: ArrayLike) -> NDArray[Any]:
     """Labels as (n, labels)."""
     given = np.asarray(labels)
     return given[:, None] if given.ndim == 1 else given
-
-
-def _logistic_regression() -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=1.0, max_iter=1000)
-
-
-def _ridge() -> Any:
-    from sklearn.linear_model import Ridge
-
-    return Ridge(alpha=1.0)
 
 
 def _classification_tree() -> Any:

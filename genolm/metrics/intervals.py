@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genolm.metrics.baselines import Task, task_metrics
+from genolm.metrics.baselines import task_metrics
+from genolm.metrics.linear import Task
 from genolm.metrics.weighted import (
     Floats,
     Statistic,

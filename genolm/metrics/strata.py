@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genolm.metrics.baselines import Scores, Task, task_metrics
+from genolm.metrics.baselines import Scores, task_metrics
 from genolm.metrics.classification import Metrics
+from genolm.metrics.linear import Task
 
 MEAN = "mean"
 """Of the strata, each counting once; where a metric is undefined, a stratum does not count."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from genolm.metrics.baselines import Scores, Task, linear_scores
+from genolm.metrics.baselines import Scores, linear_scores
 from genolm.metrics.classification import Metrics
+from genolm.metrics.linear import Task
 from genolm.metrics.regression import regression_metrics
 
 Alleles = tuple[str, str]  # the bases around a variant with REF and with ALT

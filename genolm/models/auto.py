@@ -178,7 +178,7 @@ def _has_fresh_head(
 ) -> bool:
     if not issubclass(model_class, FineTuned):
         return False
-    changed = bool({"num_labels", "id2label"} & options.keys())
+    changed = bool({"num_labels", "id2label", "kmers"} & options.keys())
     return changed or not _is_stated(config, model_class)
 
 

@@ -32,6 +32,7 @@ class GenolmModel(PreTrainedModel):
         "dt_proj.bias",
         "filter_fn",
         "init_states",
+        "kmer_term",
     }
     # Files of other writers repeat shared tensors under each of their names.
     _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012  the base class's own declaration

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from genolm.heads.kmers import KmerTerm
 from genolm.heads.pooling import before_first_pad, pool, segment_means, take_position
 from genolm.heads.sequence import score_strands, side_by_side, stack_conjoined
 from genolm.models.backbone import HeadModel, choose
@@ -99,12 +100,25 @@ class Classifier(FineTuned):
 
 
 class SequenceClassifier(Classifier):
-    """Pool the backbone's states and score what comes out."""
+    """Pool the backbone's states and score what comes out, with or without a k-mer term."""
+
+    def __init__(self, config: GenolmConfig) -> None:
+        super().__init__(config)
+        self.kmer_term = None
+        if config.kmers:
+            both = config.kmer_strands == 2
+            self.kmer_term = KmerTerm(config.kmers, self.num_labels, both=both)
 
     @property
     def channels(self) -> int:
         """What the head reads of a sequence."""
         return super().channels * int(self.config.pool_segments)
+
+    def count_strands(self, strands: int) -> None:
+        """Let the k-mer term, if there is one, count the words of 1 strand or of 2."""
+        self.config.kmer_strands = strands
+        if self.kmer_term is not None:
+            self.kmer_term.both = strands == 2
 
     def forward(
         self,
@@ -134,6 +148,7 @@ class SequenceClassifier(Classifier):
             Loss if there are labels, logits (batch, num_labels), and the hidden states on request,
             those of the forward strand under conjoining.
         """
+        composition = self._score_kmers(input_ids)
         input_ids, attention_mask = self.stack_strands(input_ids, attention_mask)
         last, states, mask = self.run_base(
             input_ids, inputs_embeds, attention_mask, output_hidden_states
@@ -143,12 +158,23 @@ class SequenceClassifier(Classifier):
         if self.config.oriented_head:
             pooled = side_by_side(pooled)
         logits = score_strands(pooled, self.score, both=averages)
+        if composition is not None:
+            logits = logits + composition
         loss = None
         if labels is not None:
             loss = classification_loss(logits, labels, self.config.problem_type)
         states = self.forward_strand(states)
         output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _score_kmers(self, input_ids: Tensor | None) -> Tensor | None:
+        if self.kmer_term is None:
+            return None
+        if input_ids is None:
+            raise ValueError("this classifier counts k-mers: it needs input_ids, not inputs_embeds")
+        forward = input_ids if input_ids.dim() == 2 else input_ids[..., 0]
+        logits: Tensor = self.kmer_term(forward)
+        return logits
 
     def _pool(self, hidden: Tensor, input_ids: Tensor | None, mask: Tensor | None) -> Tensor:
         strategy = self.config.pooling_strategy

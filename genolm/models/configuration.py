@@ -61,6 +61,9 @@ HUB_KEYS = frozenset(
     }
 )
 
+MOST_KMERS = 8
+"""Longest words of a k-mer term: 65,536 weights of them for each output."""
+
 
 class GenolmConfig(PreTrainedConfig):
     """What all families share.
@@ -83,6 +86,9 @@ class GenolmConfig(PreTrainedConfig):
         pool_segments: Equal parts of the sequence that a classifier pools one by one; the head
             scores them side by side, so that it matters where along the sequence something is.
             More than 1 needs the pooling strategy "mean".
+        kmers: Bases of the longest words of a classifier's k-mer term, a linear model of
+            composition that is added to its logits; 0 for none.
+        kmer_strands: Strands whose words count: 2 where both say the same.
         effect_antisymmetric: Whether exchanging REF and ALT only changes the sign of what a
             variant-effect model says, as of a log fold change.
         effect_hidden: Width of the hidden layer of its head; None for a linear head.
@@ -101,6 +107,8 @@ class GenolmConfig(PreTrainedConfig):
     conjoin_eval: bool = False
     mask_padding: bool = False
     pool_segments: int = 1
+    kmers: int = 0
+    kmer_strands: int = 1
     effect_antisymmetric: bool = False
     effect_hidden: int | None = None
 
@@ -159,6 +167,10 @@ class GenolmConfig(PreTrainedConfig):
             raise ValueError("conjoin_train and conjoin_eval exclude each other: set one of them")
         if self.pool_segments > 1 and getattr(self, "pooling_strategy", "mean") != "mean":
             raise ValueError(f"pool_segments {self.pool_segments} needs pooling_strategy: mean")
+        if not 0 <= self.kmers <= MOST_KMERS:
+            raise ValueError(f"kmers must be 0 (none) to {MOST_KMERS}, got {self.kmers}")
+        if self.kmer_strands not in (1, 2):
+            raise ValueError(f"kmer_strands must be 1 or 2, got {self.kmer_strands}")
         self.mixer_config()
 
     def mixer_config(self) -> MixerConfig:

@@ -39,7 +39,8 @@ UNREADABLE = (
     EOFError,
     pickle.UnpicklingError,
 )
-SCORE = "score."
+FRESH = ("score.", "kmer_term.")
+"""Tensors of a head of labels."""
 
 
 def read_model(
@@ -108,7 +109,7 @@ def _check_tensors(
         describe_shapes(
             entry
             for entry in found["mismatched_keys"]
-            if not (fresh_head and entry[0].startswith(SCORE))
+            if not (fresh_head and entry[0].startswith(FRESH))
         ),
         describe_untied(tied, own),
     ]
@@ -120,7 +121,7 @@ def _check_tensors(
 def _may_lack(key: str, config: GenolmConfig, fresh_head: bool) -> bool:
     # The original keeps frequencies that are not trained in its config alone.
     fixed = not getattr(config, "train_freq", True) and FREQUENCY.search(key)
-    return bool(DERIVED.search(key) or fixed) or (fresh_head and key.startswith(SCORE))
+    return bool(DERIVED.search(key) or fixed) or (fresh_head and key.startswith(FRESH))
 
 
 @contextmanager

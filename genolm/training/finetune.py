@@ -91,7 +91,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
         "classes": list(session.space.names),
         **session.parts.facts(),
         "task": recipe.task,
-        "parameters": sum(parameter.numel() for parameter in session.model.parameters()),
+        "parameters": session.parameters,
         "best_epoch": round(step / session.steps_per_epoch, 4),
         "epochs": round(ended.step / session.steps_per_epoch, 4),
         "seconds": round(ended.seconds, 3),

@@ -1,12 +1,15 @@
 """The epochs of a fine-tuning, each judged on the held-out part."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from genolm.training.class_weights import weighted_loss
 from genolm.training.finetuning import Finetuning
+from genolm.training.kmer_fit import fit_kmers
 from genolm.training.labelled_parts import EpochExamples
 from genolm.training.loop import Ended, Lines, Loop, never, run_loop
 from genolm.training.patience import has_lost_patience
+from genolm.training.recipe_finetune import FinetuneTrainSection
 from genolm.training.trainer import Pace
 
 
@@ -18,12 +21,13 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         gives_up: Whether to stop, given the lines of metrics.jsonl; asked after every epoch.
     """
     recipe, train = session.recipe, session.recipe.train
+    fitting = fit_kmers(session)
     per_epoch = session.steps_per_epoch
     loop = Loop(
         run=session.run,
         model=session.model,
         device=session.device,
-        train=train,
+        train=_spare(train, fitting),
         peak=train.learning_rate,
         pace=Pace(
             steps=train.epochs * per_epoch,
@@ -53,4 +57,12 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         rc="augment" if train.rc == "conjoin_eval" else train.rc,
         bucket=session.batch_size if train.bucket else None,
     )
-    return run_loop(loop, examples, lambda: session.judge(session.parts.valid))
+    ended = run_loop(loop, examples, lambda: session.judge(session.parts.valid))
+    return replace(ended, seconds=ended.seconds + fitting)
+
+
+def _spare(train: FinetuneTrainSection, seconds: float) -> FinetuneTrainSection:
+    """Take what was spent before the first step off the minutes that a training may take."""
+    if train.max_minutes is None:
+        return train
+    return train.model_copy(update={"max_minutes": max(train.max_minutes - seconds / 60, 0.0)})

@@ -78,6 +78,13 @@ class Finetuning:
         rows = len(self.parts.train.rows)
         return max(1, rows // (self.batch_size * self.recipe.train.accumulate))
 
+    @property
+    def parameters(self) -> int:
+        """Numbers learned, before this training or in it."""
+        term = getattr(self.model, "kmer_term", None)
+        weights = sum(parameter.numel() for parameter in self.model.parameters())
+        return weights + (0 if term is None else term.learned)
+
     def judge(self, part: Part) -> Figures:
         """Return the figures of the model as it is, on a whole part."""
         return judge(self.predict(part), part.targets, self.recipe.label_task)

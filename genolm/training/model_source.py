@@ -9,6 +9,7 @@ from genolm.errors import UsageError
 from genolm.models import build_model, load, maximum_length, preset_options
 from genolm.models.auto import TOKENIZERS
 from genolm.models.backbone import GenolmModel
+from genolm.models.classification import SequenceClassifier
 from genolm.models.configuration import GenolmConfig
 from genolm.models.families import FAMILIES, Task
 from genolm.objectives import Objective
@@ -18,7 +19,7 @@ from genolm.training.recipe import ModelSection
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
 
-HEAD_OPTIONS = ("pooling_strategy", "pool_segments", "mask_padding")
+HEAD_OPTIONS = ("pooling_strategy", "pool_segments", "kmers", "kmer_strands", "mask_padding")
 """What a trained backbone can still be told when a new head is put on it."""
 
 
@@ -69,10 +70,18 @@ def classifier(
         recipe.model, "classification", fresh, changeable=HEAD_OPTIONS, seed=recipe.train.seed
     )
     refuse_conjoining(recipe, model)
+    if isinstance(model, SequenceClassifier) and "kmer_strands" not in recipe.model.options:
+        model.count_strands(2 if reads_both(recipe, model) else 1)
     most = input_length(recipe, model, length)
     if recipe.train.freeze_backbone:
         freeze_backbone(model)
     return model, tokenizer, most
+
+
+def reads_both(recipe: FinetuneRecipe, model: GenolmModel) -> bool:
+    """Tell whether a model learns to say the same of both strands."""
+    invariant = model.config.rcps and not model.config.oriented_head
+    return recipe.train.rc != "none" or invariant
 
 
 def refuse_counted_padding(recipe: FinetuneRecipe) -> None:

@@ -1,0 +1,79 @@
+"""Fit the k-mer term of a classifier before its training (see `genolm.heads.kmers`)."""
+
+import time
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genolm import console
+from genolm.data.randomness import permutation
+from genolm.heads.kmers import FOLDS, KmerTerm
+from genolm.metrics.linear import fit_layer
+from genolm.training.finetuning import Finetuning
+from genolm.training.parts import Part
+
+ROWS: Final = 512
+"""Sequences counted at a time: some 25 MB of counts."""
+
+MOST_ROWS: Final = 50_000
+"""More train rows than that are drawn from by seed: a regression of them all takes minutes."""
+
+
+def fit_kmers(session: Finetuning) -> float:
+    """Fit the term of a session's model, if it has one, on the train part as it is read.
+
+    One regression is of all rows, and one of those of every fold but one.
+
+    Returns:
+        Seconds that it took.
+    """
+    term = getattr(session.model, "kmer_term", None)
+    if not isinstance(term, KmerTerm):
+        return 0.0
+    began = time.monotonic()
+    part, task = session.parts.train, session.recipe.label_task
+    rows = permutation(session.recipe.train.seed, 0, len(part.rows))[:MOST_ROWS]
+    rows.sort()
+    counts, folds = _count_rows(term, part, rows, session.length)
+    present = np.asarray((counts > 0).sum(axis=0)).ravel()
+    rarity = np.log((1 + len(rows)) / (1 + present)) + 1
+    features, targets, outputs = _weigh(counts, rarity), part.targets[rows], term.bias.numel()
+    fitted = [fit_layer(features, targets, outputs, task)]
+    for fold in range(FOLDS):
+        seen = np.flatnonzero(folds != fold)
+        fitted.append(fit_layer(features[seen], targets[seen], outputs, task))
+    weights, biases = (np.stack(arrays) for arrays in zip(*fitted, strict=True))
+    term.set_regressions(*(torch.from_numpy(array) for array in (rarity, weights, biases)))
+    seconds = time.monotonic() - began
+    console.say(
+        f"k-mer term: regressions of {term.features:,} words on {len(rows):,} rows in "
+        f"{console.format_seconds(seconds)}"
+    )
+    return seconds
+
+
+def _count_rows(
+    term: KmerTerm, part: Part, rows: NDArray[np.int64], length: int
+) -> tuple[Any, NDArray[np.int64]]:
+    """Return the counts of some rows, sparse (rows, features), and the fold of each."""
+    from scipy import sparse  # type: ignore[import-untyped]  # scikit-learn's own
+
+    examples = part.examples(length)
+    blocks, folds = [], []
+    for first in range(0, len(rows), ROWS):
+        ids = torch.stack([examples[row]["input_ids"] for row in rows[first : first + ROWS]])
+        counts = term.count(ids.to(term.weight.device))
+        folds.append(term.fold(counts).cpu().numpy())
+        blocks.append(sparse.csr_matrix(counts.cpu().numpy()))
+    return sparse.vstack(blocks).tocsr(), np.concatenate(folds)
+
+
+def _weigh(counts: Any, rarity: NDArray[np.float64]) -> Any:
+    """Return what `KmerTerm.weigh` makes of sparse counts."""
+    from sklearn.preprocessing import normalize
+
+    tall = counts.astype(np.float64)
+    tall.data = np.log(tall.data) + 1
+    return normalize(tall.multiply(rarity).tocsr())
