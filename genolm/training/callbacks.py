@@ -124,6 +124,7 @@ class RunCallback(TrainerCallback):
         beside: Stands beside the validation figures on stderr.
         max_minutes: Of the clock; None for no limit.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
+        judge_end: Whether to look at the validation part, too, where the clock ends the training.
         guard: Told which step begins.
         ranks: Processes that must stop at the same step; the first of them writes.
         watch: Tells what the training makes of the machine.
@@ -143,6 +144,7 @@ class RunCallback(TrainerCallback):
         beside: str,
         max_minutes: float | None,
         is_enough: Callable[[list[dict[str, Any]]], bool],
+        judge_end: bool,
         guard: Guard,
         ranks: Ranks,
         watch: Watch,
@@ -155,6 +157,7 @@ class RunCallback(TrainerCallback):
         self.steps_per_epoch = steps_per_epoch
         self.beside = beside
         self.is_enough = is_enough
+        self.judge_end = judge_end
         self.guard = guard
         self.ranks = ranks
         self.watch, self.board = watch, board
@@ -181,8 +184,10 @@ class RunCallback(TrainerCallback):
         self.meter.advance(1, self.note)
         if self.ranks.any(self.stop.asked):
             self.stop.by = self.stop.by or signal.SIGTERM  # another process was asked
-        late = self.ranks.leads and self.clock.seconds >= self.max_seconds
-        if self.stop.asked or self.ranks.any(late):
+        late = self.ranks.any(self.ranks.leads and self.clock.seconds >= self.max_seconds)
+        if late and self.judge_end and not self.stop.asked:
+            control.should_evaluate = True
+        if self.stop.asked or late:
             control.should_training_stop = control.should_save = True
         # A resumed run must log the same means as one that was never stopped, so that no mean
         # may reach across a checkpoint.

@@ -78,7 +78,7 @@ def _finish(session: Finetuning, ended: Ended, with_baselines: bool) -> None:
     """Take the best epoch, judge it on the test part once, publish it and say how it did."""
     recipe, run = session.recipe, session.run
     best = best_line(run.read_lines(), recipe.train.early_stopping_metric)
-    # A run that max_minutes ended within its first epoch has no best one: it keeps what it has.
+    # Where no epoch could be judged, the last one is what there is.
     step = ended.step if best is None else best["step"]
     if best is not None:
         load_weights(session.model, run.checkpoints / f"checkpoint-{step}")

@@ -90,7 +90,10 @@ def test_training_shows_the_regression_that_did_not_see_the_row_or_nothing(ids):
     counts = term.count(ids)
     features, fold = term.weigh(counts), term.fold(counts)
     wanted = torch.stack(
-        [row @ term.fold_weights[k] + term.fold_biases[k] for row, k in zip(features, fold)]
+        [
+            row @ term.fold_weights[k] + term.fold_biases[k]
+            for row, k in zip(features, fold, strict=True)
+        ]
     )
     torch.manual_seed(0)
     shown = term.train()(ids)

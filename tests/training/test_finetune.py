@@ -266,7 +266,11 @@ def test_a_genomic_benchmarks_folder_has_its_own_test_part(finetuning, tmp_path)
 def test_the_clock_may_end_a_run_within_its_first_epoch(finetuning):
     recipe = finetuning(train={"max_minutes": 1e-6})
     finetune(recipe)
-    assert metrics(recipe)["epochs"] == pytest.approx(1 / 3, abs=1e-3)
+    found = metrics(recipe)
+    assert found["epochs"] == found["best_epoch"] == pytest.approx(1 / 3, abs=1e-3)
+    judged = [line for line in RunFolder(recipe.output).read_lines() if "valid_loss" in line]
+    assert [line["step"] for line in judged] == [1]
+    assert found["valid"]["loss"] == pytest.approx(judged[0]["valid_loss"])
     load(recipe.output / "model")
 
 
