@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,18 @@ class LabelledParts:
         """Sequences that the model reads for an example."""
         return 1
 
+    @cached_property
+    def duplicates(self) -> dict[str, int]:
+        """Test sequences that are also in train, as they are and on the other strand."""
+        return count_duplicates(self.learned.rows, self.test.rows)
+
     def facts(self) -> dict[str, Any]:
         """Return what metrics.json says of the set."""
-        return {"duplicates": count_duplicates(self.learned.rows, self.test.rows)}
+        return {"duplicates": self.duplicates}
 
     def warnings(self, length: int) -> Iterator[str]:
         """Yield what of the test part is also in train, and what of it is cut."""
-        yield from warn_of_duplicates(self.learned.rows, self.test.rows)
+        yield from warn_of_duplicates(self.duplicates, len(self.test.rows))
         long = sum(len(sequence) > length for sequence in self.test.rows.sequences)
         if long:
             yield f"{long:,} test sequences lose what is beyond {length:,} bases"
@@ -130,13 +136,13 @@ def count_duplicates(learned: LabelledSet, test: LabelledSet) -> dict[str, int]:
     }
 
 
-def warn_of_duplicates(learned: LabelledSet, test: LabelledSet) -> Iterator[str]:
-    """Yield how many test sequences are also in train, if any are."""
-    for name, count in count_duplicates(learned, test).items():
+def warn_of_duplicates(duplicates: Mapping[str, int], rows: int) -> Iterator[str]:
+    """Yield how many of the test rows are also in train, if any are."""
+    for name, count in duplicates.items():
         if count:
             where = " on the other strand" if "reverse" in name else ""
             yield (
-                f"{count:,} of {len(test):,} test sequences are also in train"
+                f"{count:,} of {rows:,} test sequences are also in train"
                 f"{where}: the test figures may flatter the model"
             )
 

@@ -19,7 +19,9 @@ from genolm.training.recipe import ModelSection
 from genolm.training.recipe_finetune import FinetuneRecipe
 from genolm.training.recipe_pretrain import PretrainRecipe
 
-HEAD_OPTIONS = ("pooling_strategy", "pool_segments", "kmers", "kmer_strands", "mask_padding")
+OF_SEQUENCES = ("pool_segments", "kmers", "kmer_strands")
+"""What only the head for whole sequences looks at."""
+HEAD_OPTIONS = ("pooling_strategy", "mask_padding", *OF_SEQUENCES)
 """What a trained backbone can still be told when a new head is put on it."""
 
 
@@ -121,9 +123,10 @@ def language_backbone(
     Raises:
         UsageError: When the model cannot be trained so.
     """
+    section = recipe.model.without(OF_SEQUENCES)
     try:
         return make_model(
-            recipe.model,
+            section,
             objective,
             {"training_length": length},
             changeable=HEAD_OPTIONS,
@@ -171,7 +174,9 @@ def make_model(
         preset = {} if section.preset is None else preset_options(section.preset)
         family = section.family or str(preset.pop("family"))
         if family in FAMILIES:
-            _require_known(given, FAMILIES[family].config.kinds(), f"of {family}")
+            known = FAMILIES[family].config.kinds()
+            others = () if task == "classification" else OF_SEQUENCES
+            _require_known(given, known.keys() - set(others), f"of {family}")
         model = build_model(family, task, {**implied, **preset, **given}, seed=seed)
     except UsageError:
         raise

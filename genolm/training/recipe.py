@@ -7,6 +7,7 @@ A recipe is data. Reading one from a file is :mod:`genolm.training.recipe_files`
 :mod:`genolm.training.pretrain` and :mod:`genolm.training.finetune`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -56,6 +57,11 @@ class ModelSection(BaseModel):
     def options(self) -> dict[str, object]:
         """The configuration options, without ``family``, ``preset`` and ``path``."""
         return dict(self.model_extra or {})
+
+    def without(self, names: Iterable[str]) -> Self:
+        """Return the section without some of its options."""
+        kept = {name: value for name, value in self.model_dump().items() if name not in names}
+        return type(self).model_validate(kept)
 
 
 class TrainSection(Section):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,16 +105,21 @@ class TokenParts:
         names = ("train", "valid", "test")
         return {name: part.digest for name, part in zip(names, self._parts(), strict=True)}
 
+    @cached_property
+    def duplicates(self) -> dict[str, int]:
+        """Test sequences that are also in train, as they are and on the other strand."""
+        return count_duplicates(self.learned.rows, self.test.rows)
+
     def facts(self) -> dict[str, Any]:
         """Return what metrics.json says of the set."""
         return {
-            "duplicates": count_duplicates(self.learned.rows, self.test.rows),
+            "duplicates": self.duplicates,
             "sequences": len(self.test.rows),
         }
 
     def warnings(self, length: int) -> Iterator[str]:
         """Yield what of the test part is also in train."""
-        return warn_of_duplicates(self.learned.rows, self.test.rows)
+        return warn_of_duplicates(self.duplicates, len(self.test.rows))
 
     def describe(self, length: int) -> str:
         """Say what is trained on."""

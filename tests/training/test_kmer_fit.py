@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from genolm import load
 from genolm.errors import UsageError
@@ -13,6 +14,7 @@ from genolm.training.finetune import finetune
 from genolm.training.finetuning import prepare
 from genolm.training.kmer_fit import fit_kmers
 from genolm.training.labelled_parts import LabelledPart
+from genolm.training.pretrain import pretrain
 from tests.training.outcomes import metrics, predictions, same, weights
 
 MODEL = {"family": "caduceus", "d_model": 8, "n_layer": 1, "bidirectional": False, "kmers": 3}
@@ -153,6 +155,18 @@ def test_words_have_a_length_that_can_be_counted(finetuning, kmers, said):
         pass
 
 
-def test_parts_are_sequences(variant_effect):
-    with pytest.raises(UsageError, match=r"model\.kmers"):
-        finetune(variant_effect(model={"path": "x", "kmers": 3}))
+@pytest.mark.parametrize("option", ["kmers", "pool_segments"])
+def test_what_only_whole_sequences_have_is_refused_elsewhere(variant_effect, pretraining, option):
+    model = {name: value for name, value in MODEL.items() if name != "kmers"} | {option: 3}
+    with pytest.raises(UsageError, match=rf"model\.{option} is not an option"):
+        finetune(variant_effect(model=model))
+    with pytest.raises(UsageError, match=rf"model\.{option} is not an option"):
+        pretrain(pretraining(model=model, objective="causal_lm"))
+
+
+def test_pretraining_on_the_own_sequences_leaves_the_term_to_the_classifier(finetuning):
+    recipe = finetuning(model=MODEL, train={"self_pretrain": {"epochs": 1}, "epochs": 1})
+    finetune(recipe)
+    own = load_file(recipe.output / "self_pretraining" / "model" / "model.safetensors")
+    assert not any(name.startswith("kmer_term") for name in own)
+    assert weights(recipe)["kmer_term.weight"].abs().sum() > 0
