@@ -51,7 +51,8 @@ class KmerTerm(nn.Module):
         self.register_buffer("weight", torch.zeros(self.features, labels))
         self.register_buffer("bias", torch.zeros(labels))
         self.register_buffer("rarity", torch.ones(self.features))
-        self.fold_weights = self.fold_biases = None
+        self.register_buffer("fold_weights", None, persistent=False)
+        self.register_buffer("fold_biases", None, persistent=False)
 
     @torch.no_grad()
     def set_regressions(self, rarity: Tensor, weights: Tensor, biases: Tensor) -> None:

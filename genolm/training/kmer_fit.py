@@ -15,7 +15,8 @@ from genolm.training.finetuning import Finetuning
 from genolm.training.parts import Part
 
 ROWS: Final = 512
-"""Sequences counted at a time: some 25 MB of counts."""
+BASES: Final = 1 << 22
+"""Sequences, and bases, that are counted at a time: some 20 MB of counts, and 200 of words."""
 
 MOST_ROWS: Final = 50_000
 """More train rows than that are drawn from by seed: a regression of them all takes minutes."""
@@ -62,8 +63,9 @@ def _count_rows(
 
     examples = part.examples(length)
     blocks, folds = [], []
-    for first in range(0, len(rows), ROWS):
-        ids = torch.stack([examples[row]["input_ids"] for row in rows[first : first + ROWS]])
+    together = max(1, min(ROWS, BASES // length))
+    for first in range(0, len(rows), together):
+        ids = torch.stack([examples[row]["input_ids"] for row in rows[first : first + together]])
         counts = term.count(ids.to(term.weight.device))
         folds.append(term.fold(counts).cpu().numpy())
         blocks.append(sparse.csr_matrix(counts.cpu().numpy()))

@@ -109,3 +109,13 @@ def test_a_fresh_term_says_nothing_and_keeps_no_fold(ids):
     assert term(ids).count_nonzero() == 0
     assert sorted(term.state_dict()) == ["bias", "rarity", "weight"]
     assert term.learned == term.features * 3 + 3
+
+
+def test_all_regressions_go_where_the_model_goes():
+    term = KmerTerm(4, 3, both=False)
+    zeros = torch.zeros(1 + FOLDS, term.features, 3), torch.zeros(1 + FOLDS, 3)
+    term.set_regressions(torch.ones(term.features), *zeros)
+    moved = term.to("meta")
+    assert moved.fold_weights.is_meta
+    assert moved.fold_biases.is_meta
+    assert sorted(term.state_dict()) == ["bias", "rarity", "weight"]
