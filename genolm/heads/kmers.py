@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FIRST_BASE_ID: Final = 7
-"""Token id of A; C, G and T follow."""
+from genolm.heads.sequence import FIRST_BASE_ID
 
 FOLDS: Final = 5
 """Regressions of training, each of which did not see a fifth of the sequences."""

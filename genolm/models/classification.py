@@ -7,7 +7,12 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from genolm.heads.kmers import KmerTerm
 from genolm.heads.pooling import before_first_pad, pool, segment_means, take_position
-from genolm.heads.sequence import score_strands, side_by_side, stack_conjoined
+from genolm.heads.sequence import (
+    score_strands,
+    side_by_side,
+    stack_conjoined,
+    with_other_strand,
+)
 from genolm.models.backbone import HeadModel, choose
 from genolm.models.configuration import GenolmConfig
 from genolm.modules.linear import Linear
@@ -132,8 +137,8 @@ class SequenceClassifier(Classifier):
         """Predict from sequences.
 
         Args:
-            input_ids: Token ids (batch, length); with conjoining (batch, length, 2), the second of
-                the last axis being the reverse complement.
+            input_ids: Token ids (batch, length); with conjoining also (batch, length, 2), the
+                second of the last axis being the reverse complement, which is made if not given.
             inputs_embeds: Embedded sequences instead of ids (batch, length, channels); with
                 conjoining (2 batch, length, channels), all forward strands first.
             labels: Class ids (batch,), or values (batch, num_labels).
@@ -148,6 +153,7 @@ class SequenceClassifier(Classifier):
             Loss if there are labels, logits (batch, num_labels), and the hidden states on request,
             those of the forward strand under conjoining.
         """
+        input_ids, attention_mask = self._show_both(input_ids, attention_mask)
         composition = self._score_kmers(input_ids)
         input_ids, attention_mask = self.stack_strands(input_ids, attention_mask)
         last, states, mask = self.run_base(
@@ -166,6 +172,16 @@ class SequenceClassifier(Classifier):
         states = self.forward_strand(states)
         output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
         return output if choose(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def _show_both(
+        self, input_ids: Tensor | None, attention_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Make the other strand where it is to be read and is not given."""
+        if not self.conjoins or input_ids is None or input_ids.dim() != 2:
+            return input_ids, attention_mask
+        if attention_mask is not None and attention_mask.dim() == 2:
+            attention_mask = attention_mask[..., None].expand(-1, -1, 2)
+        return with_other_strand(input_ids), attention_mask
 
     def _score_kmers(self, input_ids: Tensor | None) -> Tensor | None:
         if self.kmer_term is None:

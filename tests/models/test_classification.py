@@ -60,12 +60,14 @@ def test_conjoin_eval_reads_one_strand_in_training_and_conjoin_train_both(bases)
     model = build_model("caduceus", "classification", {**options, "conjoin_eval": True}, seed=2)
     assert model.train()(bases).logits.shape == (3, 2)
     assert model.eval()(both).logits.shape == (3, 2)
+    assert model(bases).logits.equal(model(both).logits)
     with pytest.raises(ValueError, match=r"conjoin_eval is set: .*\(batch, length, 2\)"):
-        model(bases)
+        model(torch.cat([both, both], dim=-1))
     model = build_model("caduceus", "classification", {**options, "conjoin_train": True}, seed=2)
     assert model.train()(both).logits.shape == (3, 2)
+    assert model(bases).logits.equal(model(both).logits)
     with pytest.raises(ValueError, match="conjoin_train is set"):
-        model(bases)
+        model(both[..., :1])
 
 
 def test_two_strands_without_conjoining_are_refused(make, bases):

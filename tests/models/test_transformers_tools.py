@@ -63,6 +63,18 @@ def test_text_classification_names_the_classes(kind, saved):
     assert classify("ACGT")[0]["label"] == NAMES[int(scores.argmax())]
 
 
+@pytest.mark.parametrize("kmers", [0, 3])
+def test_a_classifier_of_both_strands_makes_the_other_one_itself(saved, kmers):
+    options = {"conjoin_eval": True, "mask_padding": True, "kmers": kmers}
+    folder, model = saved("hyenadna_classifier", **options)
+    classify = pipeline("text-classification", model=folder)
+    both = torch.tensor([[[7, 7], [8, 7], [10, 9], [10, 10], [1, 1]]])
+    scores = model(both).logits.softmax(dim=-1)[0].sort(descending=True).values
+    for sequences in (["ACTT"], ["ACTT", "ACGTTTGACCA"]):
+        found = classify(sequences, batch_size=len(sequences), top_k=None)[0]
+        assert [entry["score"] for entry in found] == pytest.approx(scores.tolist(), rel=1e-5)
+
+
 def test_sequences_classified_together_count_as_alone_with_mask_padding(saved):
     sequences = ["ACGT", "ACGTTTGACCA", "GG"]
     folder, _ = saved("ps_classifier", mask_padding=True)
