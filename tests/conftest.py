@@ -23,9 +23,20 @@ if _without_gpu():
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+@pytest.hookimpl(trylast=True)  # after those that are not to run have been taken out
 def pytest_collection_modifyitems(items):
-    """Begin with what takes minutes: at the end, one worker would run it while the others wait."""
-    items.sort(key=lambda item: not item.name.startswith("test_the_story_runs"))
+    """Begin with what takes minutes: at the end, one worker would run it while the others wait.
+
+    pytest-xdist first gives each worker a quarter of its share, in one piece: each piece begins
+    with one of the long ones.
+    """
+    long = [item for item in items if item.name.startswith("test_the_story_runs")]
+    short = [item for item in items if item not in long]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    piece = max(2, len(items) // workers // 4)
+    for number, item in enumerate(long):
+        short.insert(number % workers * piece + number // workers, item)
+    items[:] = short
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,7 @@
-"""Every block of the README is run, in order, in one folder."""
+"""Every block of the README is run, in order, in a folder; two halves of them at the same time.
+
+One half needs what the demo trains, the other no more than the data that it brings.
+"""
 
 import os
 import re
@@ -9,11 +12,31 @@ from pathlib import Path
 
 import pytest
 
+from genolm.demo.bundle import copy_data
+
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = [(kind, text) for kind, text in BLOCK.findall((ROOT / "README.md").read_text())]
 STORY = [(kind, text) for kind, text in BLOCKS if not text.startswith(("make ", "python3 -m venv"))]
+TRAINED = ("genolm demo", "genolm-demo/pretrain", "genolm-demo/classifier")
+"""What the demo trains, and itself."""
+OUTPUT = re.compile(r"(?:^# | -o |^output: | output=)([\w./-]+)", re.MULTILINE)
+"""What a block leaves behind, the name of a recipe among it."""
 
+
+def halves() -> dict[str, list[tuple[str, str]]]:
+    """Part the story by whether a block needs what the demo trains, or what came of that."""
+    made = list(TRAINED)
+    parts: dict[str, list[tuple[str, str]]] = {"models": [], "data": []}
+    for kind, text in STORY:
+        needs = any(path in text for path in made)
+        parts["models" if needs else "data"].append((kind, text))
+        if needs and not text.startswith(TRAINED[0]):
+            made += OUTPUT.findall(text)
+    return parts
+
+
+PARTS = {**halves(), "whole": STORY}
 
 BCFTOOLS = f"""#!{sys.executable}
 import sys
@@ -62,11 +85,32 @@ def run_block(kind: str, text: str, folder: Path) -> None:
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
-def test_the_story_runs_from_top_to_bottom(tmp_path):
-    for kind, text in STORY:
+@pytest.mark.parametrize("part", ["models", "data", pytest.param("whole", marks=pytest.mark.slow)])
+def test_the_story_runs_from_top_to_bottom(part, tmp_path):
+    if part == "data":
+        copy_data(tmp_path / "genolm-demo")
+    for kind, text in PARTS[part]:
         run_block(kind, text, tmp_path)
-    assert (tmp_path / "scored.vcf.gz.tbi").exists()
-    assert (tmp_path / "runs/classifier/metrics.json").exists()
+    made = {
+        "models": ("scored.vcf.gz.tbi", "runs/classifier/metrics.json"),
+        "data": ("runs/first/metrics.json", "converted/config.json"),
+    }
+    for name in made.get(part) or (*made["models"], *made["data"]):
+        assert (tmp_path / name).exists()
+
+
+def test_each_half_keeps_the_order_and_what_belongs_together():
+    models, data = PARTS["models"], PARTS["data"]
+    assert len(models) + len(data) == len(STORY)
+    for half, first, then in (
+        (models, "genolm demo -o", "# my_classifier.yaml"),
+        (models, "# my_classifier.yaml", "genolm finetune my_classifier.yaml"),
+        (data, "# my_recipe.yaml", "genolm pretrain my_recipe.yaml"),
+        (data, "genolm pretrain my_recipe.yaml", "genolm report runs/first"),
+    ):
+        assert half == [block for block in STORY if block in half]
+        starts = [text for _, text in half if text.startswith((first, then))]
+        assert [starts[0].startswith(first), starts[1].startswith(then)] == [True, True]
 
 
 def test_every_block_is_of_a_kind_that_is_run():
