@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from genolm.data.labelled import read_labelled
 from genolm.data.labelled_set import LabelledSet
 from genolm.data.labels import LabelSpace, sorted_names
+from genolm.data.masking import IGNORED
 from genolm.errors import InputError
 from genolm.genome.interval import Interval
 
@@ -27,7 +28,8 @@ class BaseLabels:
     Attributes:
         rows: The sequences; their labels as text where the file has them so.
         names: Class names; those of a file in the order of their ids.
-        codes: Number in ``names`` of the class of every base, row after row (bases,).
+        codes: Number in ``names`` of the class of every base, row after row (bases,); -100 where a
+            base does not count.
         windows: Where on a genome the sequences are, if they are from one.
     """
 
@@ -68,7 +70,7 @@ class BaseLabels:
         Raises:
             InputError: There is a single one.
         """
-        found = {self.names[code] for code in np.unique(self.codes)}
+        found = {self.names[code] for code in np.unique(self.codes[self.codes != IGNORED])}
         if len(found) < 2:
             raise InputError(
                 f"{self.rows.name}: only one class, {min(found)!r}; token_classification needs at"
@@ -77,7 +79,7 @@ class BaseLabels:
         return LabelSpace("classification", sorted_names(found))
 
     def encode(self, space: LabelSpace) -> NDArray[np.int64]:
-        """Return the class id of every base (bases,).
+        """Return the class id of every base (bases,); -100 where it does not count.
 
         Raises:
             InputError: A class that the train part does not have; the message says where.
@@ -86,8 +88,10 @@ class BaseLabels:
             [space.names.index(name) if name in space.names else -1 for name in self.names],
             dtype=np.int64,
         )
-        targets: NDArray[np.int64] = ids[self.codes]
-        strangers = np.flatnonzero(targets < 0)
+        counted = self.codes != IGNORED
+        targets = np.full(len(counted), IGNORED, dtype=np.int64)
+        targets[counted] = ids[self.codes[counted]]
+        strangers = np.flatnonzero(targets == -1)
         if len(strangers):
             first = int(strangers[0])
             bounds = self.bounds()
@@ -106,7 +110,12 @@ def row_bounds(sequences: Sequence[str]) -> NDArray[np.int64]:
 
 
 def read_base_labels(
-    path: str | Path, *, sequence: str = "sequence", label: str = "label", split: str | None = None
+    path: str | Path,
+    *,
+    sequence: str = "sequence",
+    label: str = "label",
+    split: str | None = None,
+    ignore: str | None = None,
 ) -> BaseLabels:
     """Read a table of sequences with a string of labels, one character a base.
 
@@ -115,11 +124,12 @@ def read_base_labels(
         sequence: Column with the bases.
         label: Column with the string.
         split: Which part of a folder; None for the folder itself.
+        ignore: Character of bases that do not count.
 
     Raises:
         UsageError: No such file, folder or part.
-        InputError: A label of another length than its sequence, or what ``read_labelled`` refuses;
-            the message names file and line.
+        InputError: A label of another length than its sequence, a row without a base that counts,
+            or what ``read_labelled`` refuses; the message names file and line.
     """
     rows = read_labelled(path, sequence=sequence, label=label, split=split)
     for row, (bases, labels) in enumerate(zip(rows.sequences, rows.labels, strict=True)):
@@ -128,27 +138,57 @@ def read_base_labels(
                 f"{rows.place(row)}: {len(labels):,} label(s) for a sequence of {len(bases):,}"
                 " bases; one character a base is needed"
             )
+        if ignore is not None and not labels.strip(ignore):
+            raise InputError(
+                f"{rows.place(row)}: every base has the label {ignore!r}, which data.ignore says"
+                " does not count; leave the row out"
+            )
     letters = np.frombuffer("".join(rows.labels).encode("utf-32-le"), dtype="<u4")
     found, codes = np.unique(letters, return_inverse=True)
-    return BaseLabels(rows, tuple(chr(letter) for letter in found), codes.astype(np.int64))
+    names = tuple(chr(letter) for letter in found)
+    return BaseLabels(rows, *leave_out(names, codes.astype(np.int64), ignore))
 
 
-def describe_classes(ids: NDArray[np.int64], names: Sequence[str]) -> str:
+def leave_out(
+    names: tuple[str, ...], codes: NDArray[np.int64], ignore: str | None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Take a name out of those of classes.
+
+    Args:
+        names: Of the classes.
+        codes: Number in ``names`` of the class of every base (bases,).
+        ignore: The name.
+
+    Returns:
+        The other names, and the numbers in them, -100 for that name.
+    """
+    if ignore not in names:
+        return names, codes
+    gone = names.index(ignore)
+    others = (*names[:gone], *names[gone + 1 :])
+    return others, np.where(codes == gone, IGNORED, codes - (codes > gone))
+
+
+def describe_classes(
+    ids: NDArray[np.int64], names: Sequence[str], ignored: str | None = None
+) -> str:
     """Return the classes of a sequence's bases as text.
 
     Args:
-        ids: Class of each base (bases,).
+        ids: Class of each base (bases,); -100 where it does not count.
         names: Of the classes.
+        ignored: What stands for bases that do not count; None where all do.
 
     Returns:
         One character a base where every name is one; otherwise stretches of one class,
         ``0-12:background;12-40:exon``, 0-based and half-open.
     """
-    if all(len(name) == 1 for name in names):
-        return "".join(names[i] for i in ids)
+    said = dict(enumerate(names)) | ({} if ignored is None else {IGNORED: ignored})
+    if all(len(name) == 1 for name in said.values()):
+        return "".join(said[i] for i in ids.tolist())
     if not len(ids):
         return ""
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     ends = [*starts[1:].tolist(), len(ids)]
     stretches = zip(starts.tolist(), ends, strict=True)
-    return ";".join(f"{start}-{end}:{names[ids[start]]}" for start, end in stretches)
+    return ";".join(f"{start}-{end}:{said[int(ids[start])]}" for start, end in stretches)

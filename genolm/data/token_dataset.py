@@ -18,7 +18,7 @@ class TokenDataset(Dataset[Item]):
 
     Args:
         sequences: Bases, none longer than ``length``.
-        classes: Class id of every base, row after row (bases,).
+        classes: Class id of every base, row after row (bases,); -100 where it does not count.
         length: Tokens of every input.
         conjoin: Show both strands, side by side on a last axis; labels are of the first.
         reverse: Show the other strand instead, its labels in its own reading direction.

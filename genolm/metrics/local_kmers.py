@@ -38,7 +38,8 @@ def local_kmer_scores(
 
     Args:
         train_sequences: DNA (n,).
-        train_labels: Class id of every base, sequence after sequence (train bases,).
+        train_labels: Class id of every base, sequence after sequence (train bases,); negative where
+            a base does not count.
         test_sequences: DNA (m,).
         classes: How many there are; two at least are in the train labels.
         seed: Of the train positions.
@@ -67,7 +68,7 @@ def draw_balanced(
     """Draw as many positions of each class, as far as there are so many.
 
     Args:
-        labels: Class ids (bases,).
+        labels: Class ids (bases,); negative ones are not drawn.
         most: Positions in all.
         seed: Of the draw.
 
@@ -75,7 +76,7 @@ def draw_balanced(
         The positions, and weights that are 1 on average and give classes their shares of labels.
     """
     generator = np.random.default_rng(seed)
-    present = np.unique(labels)
+    present = np.unique(labels[labels >= 0])
     positions, weights = [], []
     for one in present:
         own = np.flatnonzero(labels == one)

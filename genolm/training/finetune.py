@@ -113,7 +113,7 @@ def _judge_test(session: Finetuning, with_baselines: bool) -> dict[str, Any]:
     scores = parts.baseline_scores(task, seed) if with_baselines else {}
     file = session.run.path / "test_predictions.tsv"
     if isinstance(parts, TokenParts):
-        write_base_predictions(file, parts.test, logits, names)
+        write_base_predictions(file, parts.test, logits, names, session.recipe.data.ignore)
         return judge_bases(parts, seed, logits, scores)
     write_predictions(file, parts.test, logits, task, names)
     return {

@@ -49,6 +49,11 @@ class LabelledSection(VariantKeys):
         description="column (or INFO key) with the label; for multilabel, names with ; between or "
         "0/1 columns; for token_classification, one character a base (NNEEEII)",
     )
+    ignore: Name | None = Field(
+        default=None,
+        description="for token_classification: character, or name of BED intervals (background is "
+        "what none covers), of bases that count neither in the loss nor in figures",
+    )
     valid_fraction: Fraction = Field(
         default=0.1, description="share of train held out, of each class"
     )
@@ -107,8 +112,10 @@ class FinetuneRecipe(Section):
     @model_validator(mode="after")
     def _data_has_the_keys_of_its_task(self) -> Self:
         if self.task == TOKEN_CLASSIFICATION:
-            check_tokens(self.data, self.data.label)
+            check_tokens(self.data, self.data.label, self.data.ignore)
         else:
+            if self.data.ignore is not None:
+                raise ValueError(f"data.ignore: is for labels of bases ({TOKEN_CLASSIFICATION})")
             check_variants(self.task, self.data, self.data.label, self.data.length)
         if self.task == "variant_effect" and self.train.self_pretrain is not None:
             raise ValueError("train.self_pretrain: is for labelled sequences, not variants")

@@ -10,18 +10,21 @@ OF_INTERVALS: Final = ("fasta", "window", "valid_groups", "test_groups")
 """Keys of :class:`VariantKeys` that named intervals of a genome have too."""
 
 
-def check_tokens(data: VariantKeys, label: object) -> None:
+def check_tokens(data: VariantKeys, label: object, ignore: str | None) -> None:
     """Refuse keys that do not go together.
 
     Args:
         data: The recipe's section.
         label: Its ``label``.
+        ignore: Its ``ignore``.
 
     Raises:
         ValueError: Naming the key and the fix.
     """
     if not isinstance(label, str):
         raise ValueError("data.label: one column, with a character for every base")
+    if data.fasta is None and ignore is not None and len(ignore) != 1:
+        raise ValueError(f"data.ignore: {ignore!r} is no single character, as labels of bases are")
     for name in data.stated():
         if name not in OF_INTERVALS:
             raise ValueError(f"data.{name}: only variants have it (task: variant_effect)")

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genolm.atomic import write_text
-from genolm.data.base_labels import describe_classes
+from genolm.data.base_labels import describe_classes, row_bounds
 from genolm.metrics.intervals import Bootstrap, compare_counts
 from genolm.metrics.positions import class_figures, count_by_sequence, macro_f1
 from genolm.training.judge import Scores, describe_certainty, judge, judge_baselines
@@ -23,11 +21,11 @@ def judge_bases(
     Args:
         parts: The labelled set.
         seed: Of the rows that baselines learn from.
-        logits: Of the model, for every base of the test part (bases, classes).
+        logits: Of the model, for every base of the test part that counts (bases, classes).
         scores: What ``TokenParts.baseline_scores`` returned.
 
     Returns:
-        Figures over all bases of ``test`` and ``baselines``, ``f1_macro`` among them; their
+        Figures over all these bases of ``test`` and ``baselines``, ``f1_macro`` among them; their
         intervals, for which whole sequences are drawn; ``by_class`` and ``confusion`` (bases by
         label and prediction).
     """
@@ -53,13 +51,22 @@ def judge_bases(
 
 
 def write_base_predictions(
-    path: Path, part: TokenPart, logits: Scores, names: Sequence[str]
+    path: Path, part: TokenPart, logits: Scores, names: Sequence[str], ignored: str | None = None
 ) -> None:
-    """Write a TSV: the classes of each sequence's bases, and those predicted, row by row."""
-    predicted, bounds = logits.argmax(axis=1).astype(np.int64), part.bounds()
+    """Write a TSV: the classes of each sequence's bases, and those predicted, row by row.
+
+    Args:
+        path: Where.
+        part: The sequences.
+        logits: For every base that counts (bases, classes).
+        names: Of the classes.
+        ignored: What stands for bases that do not count, in both.
+    """
+    predicted, bounds = part.classes.copy(), row_bounds(part.rows.sequences)
+    predicted[part.counted] = logits.argmax(axis=1)
     lines = ["\t".join([*part.name_columns(), "label", "predicted"])]
     for row in range(len(part.rows)):
         bases = slice(bounds[row], bounds[row + 1])
-        told = (describe_classes(ids[bases], names) for ids in (part.targets, predicted))
+        told = (describe_classes(ids[bases], names, ignored) for ids in (part.classes, predicted))
         lines.append("\t".join([*part.name(row), *told]))
     write_text(path, "\n".join(lines) + "\n")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from genolm.data.interval_labels import read_interval_labels
 from genolm.data.labelled_set import LabelledSet
 from genolm.data.labels import LabelSpace
 from genolm.data.labels import Task as Label
+from genolm.data.masking import IGNORED
 from genolm.data.token_dataset import TokenDataset
 from genolm.errors import InputError, UsageError
 from genolm.genome.aliases import ContigResolver
@@ -35,26 +36,37 @@ class TokenPart:
 
     Attributes:
         rows: The sequences.
-        targets: Class ids, row after row (bases,).
+        classes: Class ids, row after row (bases,); -100 where a base does not count.
         windows: Where on a genome the sequences are, if they are from one.
         digest: Of the sequences and the classes.
     """
 
     rows: LabelledSet
-    targets: NDArray[Any]
+    classes: NDArray[np.int64]
     windows: Sequence[Interval] | None
     digest: str
 
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which bases count, in the loss and in figures (bases,)."""
+        return np.not_equal(self.classes, IGNORED)
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """Class ids of the bases that count, row after row."""
+        return self.classes[self.counted]
+
     def bounds(self) -> NDArray[np.int64]:
         """Return where in ``targets`` each row begins, and where the last one ends (rows + 1,)."""
-        return row_bounds(self.rows.sequences)
+        before = np.concatenate([[0], np.cumsum(self.counted)])
+        return np.asarray(before[row_bounds(self.rows.sequences)], dtype=np.int64)
 
     def examples(
         self, length: int, *, conjoin: bool = False, reverse: bool = False
     ) -> TokenDataset:
         """Return the rows in order; see :class:`genolm.training.parts.Part`."""
         return TokenDataset(
-            self.rows.sequences, self.targets, length=length, conjoin=conjoin, reverse=reverse
+            self.rows.sequences, self.classes, length=length, conjoin=conjoin, reverse=reverse
         )
 
     def name_columns(self) -> Sequence[str]:
@@ -112,9 +124,11 @@ class TokenParts:
 
     def facts(self) -> dict[str, Any]:
         """Return what metrics.json says of the set."""
+        ignored = int((~self.test.counted).sum())
         return {
             "duplicates": self.duplicates,
             "sequences": len(self.test.rows),
+            **({"ignored_bases": ignored} if ignored else {}),
         }
 
     def warnings(self, length: int) -> Iterator[str]:
@@ -132,12 +146,12 @@ class TokenParts:
         """Return the scores of the k-mers around each base of the test part."""
         scores = local_kmer_scores(
             self.learned.rows.sequences,
-            self.learned.targets,
+            self.learned.classes,
             self.test.rows.sequences,
             classes=len(self.space.names),
             seed=seed,
         )
-        return {"local_kmers": scores}
+        return {"local_kmers": scores[self.test.counted]}
 
     def strata_figures(self, scores: object, task: Label) -> dict[str, Any]:
         """Return nothing: sequences have no strata."""
@@ -204,7 +218,9 @@ def _read_tables(data: LabelledSection) -> Read:
         path = getattr(data, part) or data.train
         assert isinstance(data.label, str)
         split = part if path.is_dir() else None
-        found = read_base_labels(path, sequence=data.sequence, label=data.label, split=split)
+        found = read_base_labels(
+            path, sequence=data.sequence, label=data.label, split=split, ignore=data.ignore
+        )
         if not len(found):
             raise InputError(f"{path}: no sequence for the {part} part")
         return found
@@ -215,8 +231,10 @@ def _read_tables(data: LabelledSection) -> Read:
 def _read_intervals(data: LabelledSection) -> Read:
     assert data.fasta is not None
     assert data.window is not None
-    fasta, window = Fasta(data.fasta), data.window
-    rest = read_interval_labels(data.train, fasta, window)
+    read = partial(
+        read_interval_labels, fasta=Fasta(data.fasta), window=data.window, ignore=data.ignore
+    )
+    rest = read(data.train)
     parts: dict[str, BaseLabels | None] = {}
     for name in ("test", "valid"):
         file, contigs = getattr(data, name), getattr(data, f"{name}_groups")
@@ -225,7 +243,7 @@ def _read_intervals(data: LabelledSection) -> Read:
         if contigs is not None:
             rest, parts[name] = _divide(rest, contigs, f"{name}_groups")
         else:
-            parts[name] = None if file is None else read_interval_labels(file, fasta, window)
+            parts[name] = None if file is None else read(file)
     test = parts["test"]
     if test is None:
         raise UsageError("data.test is required, or data.test_groups (contigs of data.train)")

@@ -59,11 +59,27 @@ def test_taken_rows_keep_their_bases(table):
         ("sequence,label\nAC,\n", r"labels.csv:2: 0 label\(s\) for a sequence of 2 bases"),
         ("sequence,label\n", "no row below the header"),
         ("sequence,label\nAC!,abb\n", "labels.csv:2"),
+        ("sequence,label\nAC,a.\nGT,..\n", "labels.csv:3: every base has the label '.'"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(table, text, message):
     with pytest.raises(InputError, match=message):
-        read_base_labels(table(text))
+        read_base_labels(table(text), ignore=".")
+
+
+def test_bases_that_do_not_count_have_no_class(table):
+    file = table("sequence,label\nACGT,.EN.\nacg,N.N\n")
+    found = read_base_labels(file, ignore=".")
+    space = found.learn_space()
+    assert space.names == found.names == ("E", "N")
+    assert found.encode(space).tolist() == [-100, 0, 1, -100, 1, -100, 1]
+    assert found.take([1]).encode(space).tolist() == [1, -100, 1]
+    with_them = read_base_labels(file)
+    assert with_them.learn_space().names == (".", "E", "N")
+    assert with_them.digest() != found.digest()
+    assert read_base_labels(file, ignore="?").digest() == with_them.digest()
+    with pytest.raises(InputError, match=r"labels.csv:2: label 'N' of base 3 is not in the train"):
+        found.encode(LabelSpace("classification", ("E", "I")))
 
 
 def test_a_class_that_train_lacks_is_refused_with_its_base(table):
@@ -83,6 +99,9 @@ def test_a_single_class_is_refused(table):
 )
 def test_classes_as_text(names, text):
     assert describe_classes(np.array([0, 0, 1, 1, 0]), names) == text
+    gaps = {"--EE-": "--.E-", "0": "0-2:background;2-3:.;3-4:exon;4-5:background"}
+    found = describe_classes(np.array([0, 0, -100, 1, 0]), names, ".")
+    assert found == gaps["--EE-" if text == "--EE-" else "0"]
     assert describe_classes(np.zeros(0, dtype=np.int64), names) == ""
 
 
@@ -101,6 +120,31 @@ def test_intervals_label_the_windows_of_their_contigs(table, genome):
     assert found.codes.tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2]
     with pytest.raises(InputError, match=r"genes.bed: I:1: label 'exon' of base 3 is not"):
         found.encode(LabelSpace("classification", ("background", "intron")))
+
+
+@pytest.mark.parametrize(
+    ("ignore", "wanted"),
+    [
+        ("mask", [0, 0, 1, 1, -100, -100, -100, 0, 0, 0]),
+        ("background", [-100, -100, 0, 0, 1, 1, 1, -100]),
+    ],
+)
+def test_intervals_may_say_what_does_not_count_whatever_else_covers_it(
+    table, genome, ignore, wanted
+):
+    bed = table("I\t4\t7\tmask\nI\t2\t4\texon\n", "genes.bed")
+    if ignore == "mask":
+        bed = table("I\t4\t7\tmask\nI\t2\t6\texon\n", "genes.bed")
+    found = read_interval_labels(bed, genome, 4, ignore=ignore)
+    assert found.encode(found.learn_space()).tolist() == wanted
+    # A window that has nothing to learn from is left out.
+    assert [w.start for w in found.windows] == [0, 4, 8][: 3 if ignore == "mask" else 2]
+
+
+def test_a_genome_without_a_base_that_counts_is_refused(table, genome):
+    bed = table("I\t0\t10\tmask\n", "genes.bed")
+    with pytest.raises(InputError, match="or none that is not 'mask'"):
+        read_interval_labels(bed, genome, 4, ignore="mask")
 
 
 @pytest.mark.parametrize(

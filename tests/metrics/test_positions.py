@@ -116,3 +116,17 @@ def test_drawn_positions_are_of_all_classes_and_weigh_what_these_are_of_all():
     weighed = np.bincount(labels[positions], weights) / weights.sum()
     assert weighed == pytest.approx(counts / len(labels))
     assert weights.mean() == pytest.approx(1)
+
+
+def test_positions_that_do_not_count_are_not_learned_from(sites):
+    train, labels = sites(40)
+    wrong = np.where(np.arange(len(labels)) % 3 == 0, -100, labels)
+    positions, weights = draw_balanced(wrong, 900, seed=3)
+    assert (wrong[positions] >= 0).all()
+    weighed = np.bincount(wrong[positions], weights) / weights.sum()
+    assert weighed == pytest.approx(np.bincount(wrong[wrong >= 0]) / (wrong >= 0).sum())
+    scores = local_kmer_scores(train, wrong, train, classes=2, seed=1)
+    assert scores.shape == (len(labels), 2)
+    right = scores.argmax(axis=1) == labels
+    assert right[wrong >= 0].all()
+    assert right.mean() > 0.99

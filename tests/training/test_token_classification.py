@@ -119,6 +119,65 @@ def test_figures_are_scikit_learns_over_all_bases(tokens):
         assert low - 1e-12 <= test[name] <= high + 1e-12
 
 
+def hide(rows, seed):
+    """Put a dot for a third of the labels."""
+    rng = np.random.default_rng(seed)
+    return [
+        (bases, "".join("." if rng.random() < 0.3 else label for label in labels))
+        for bases, labels in rows
+    ]
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_ignored_bases_count_neither_in_the_loss_nor_in_figures(
+    tokens, tmp_path, write_table, weights
+):
+    hidden = hide(labelled_bases(15, 1), 3)
+    data = {
+        "train": write_table(tmp_path / "part.csv", hide(labelled_bases(40, 0), 2)),
+        "test": write_table(tmp_path / "hidden.csv", hidden),
+        "ignore": ".",
+    }
+    recipe = tokens(data=data, train={"class_weights": weights})
+    with prepare(recipe, "cpu") as session:
+        part, examples = session.parts.train, session.parts.train.examples(16)
+        shown = torch.cat([item["labels"][item["labels"] != -100] for item in examples])
+        texts = zip(part.rows.labels, examples, strict=True)
+        assert all(len(t) - t.count(".") == (e["labels"] != -100).sum() for t, e in texts)
+        assert shown.tolist() == part.targets.tolist()
+    finetune(recipe)
+    figures, rows = metrics(recipe), predictions(recipe)
+    assert [row["label"] for row in rows] == [label for _, label in hidden]
+    pairs = [pair for row in rows for pair in zip(row["label"], row["predicted"], strict=True)]
+    assert all((label == ".") == (said == ".") for label, said in pairs)
+    true, told = zip(*(pair for pair in pairs if pair[0] != "."), strict=True)
+    test = figures["test"]
+    assert figures["classes"] == ["R", "S", "Y"]
+    assert test["n"] == len(true)
+    assert figures["ignored_bases"] == len(pairs) - len(true) > 50
+    assert test["accuracy"] == pytest.approx(accuracy_score(true, told))
+    assert test["f1_macro"] == pytest.approx(f1_score(true, told, average="macro"))
+    assert figures["confusion"] == confusion_matrix(true, told).tolist()
+    assert figures["baselines"]["local_kmers"]["accuracy"] > 0.9
+    assert figures["intervals"].keys() >= {"accuracy", "mcc"}
+
+
+def test_what_an_ignored_base_would_have_been_changes_nothing(tokens, tmp_path, write_table):
+    rows = hide(labelled_bases(40, 0), 2)
+    runs = []
+    for letter in ".?":
+        file = write_table(tmp_path / "part.csv", [(b, t.replace(".", letter)) for b, t in rows])
+        data, output = (
+            {"train": file, "test": file, "ignore": letter},
+            tmp_path / f"of{ord(letter)}",
+        )
+        runs.append(tokens(data=data, output=output, train={"epochs": 1}))
+        finetune(runs[-1], with_baselines=False)
+    one, other = map(weights, runs)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert metrics(runs[0])["test"] == metrics(runs[1])["test"]
+
+
 def test_an_easy_task_is_learned_and_reported(tokens):
     recipe = tokens(train={"epochs": 6, "learning_rate": 6e-2, "patience": None})
     finetune(recipe)
@@ -282,6 +341,21 @@ def test_intervals_of_a_genome_are_classes_and_contigs_are_held_out(tokens, gene
     assert figures["baselines"]["local_kmers"]["accuracy"] > 0.9
 
 
+def test_only_named_intervals_may_count(tokens, genes, tmp_path):
+    lines = (tmp_path / "genes.bed").read_text().splitlines()
+    others = [line.split("\t") for line in lines]
+    spacers = [f"{c}\t{int(end) + 1}\t{int(end) + 3}\tspacer" for c, _, end, _ in others]
+    (tmp_path / "genes.bed").write_text("\n".join([*lines, *spacers]) + "\n")
+    data = {**genes, "test": None, "test_groups": ["II"], "ignore": "background"}
+    recipe = tokens(data=data, train={"epochs": 1})
+    finetune(recipe)
+    assert metrics(recipe)["test"]["n"] == 12 * (9 + 2)
+    assert metrics(recipe)["classes"] == ["gene", "spacer"]
+    told = predictions(recipe)[0]["predicted"].split(";")
+    assert {part.split(":")[1] for part in told} <= {"background", "gene", "spacer"}
+    assert "9-10:background" in predictions(recipe)[0]["label"].split(";")
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -314,6 +388,7 @@ def test_sequences_longer_than_the_model_are_refused(tokens, tmp_path, write_tab
         ({"window": 10}, "data.window: is for the intervals of a genome: give data.fasta"),
         ({"fasta": "genome.fa"}, "data.window: required"),
         ({"stratum": "x"}, "data.stratum: only variants have it"),
+        ({"ignore": "NA"}, "data.ignore: 'NA' is no single character"),
         ({"test": None}, "data.test is required"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
@@ -337,6 +412,11 @@ def test_contigs_are_trained_on_or_judged_on(tokens, genes, tmp_path, changes, m
     test = {"test": tmp_path / changes["test"] if "test" in changes else None}
     with pytest.raises(UsageError, match=message):
         finetune(tokens(data=genes | changes | test))
+
+
+def test_only_labels_of_bases_may_be_ignored(tokens):
+    with pytest.raises(UsageError, match=r"data.ignore: is for labels of bases"):
+        tokens(task="classification", data={"ignore": "."})
 
 
 def test_conjoining_is_refused_by_an_equivariant_model(tokens):
