@@ -4,6 +4,7 @@ The rules are those of scoring: what cannot be scored is left out and counted by
 aliases are resolved, and more than half of the REF alleles wrong is an error.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,6 +108,7 @@ def read_labelled_variants(
     reference: str,
     label: str,
     group: str | None = None,
+    group_match: str | None = None,
     stratum: str | None = None,
     chrom: str | None = None,
 ) -> LabelledVariants:
@@ -120,15 +122,18 @@ def read_labelled_variants(
             with commas between them, or one for all. Alleles without one (nothing, ``.`` or
             ``NA``) are left out.
         group: INFO key or column; ``chrom`` is the contig, whatever the file. None for no groups.
+        group_match: Regular expression; the part of a group's name that it matches, from the
+            beginning, is the group. None for the whole name.
         stratum: INFO key or column with what a variant is judged among; None for none.
         chrom: Column with the contig, where a table calls it by no usual name.
 
     Raises:
         UsageError: There is no such file.
-        InputError: It is no such file, has no such key or column, or is of another genome.
+        InputError: It is no such file, has no such key or column, a group that ``group_match`` does
+            not match, or is of another genome.
     """
     with open_source(str(path), chrom=chrom) as source:
-        reader = _Reader(source, genome, reference, label, group, stratum)
+        reader = _Reader(source, genome, reference, label, group, stratum, group_match)
         for record in source.records:
             reader.add(record)
         return reader.finish()
@@ -143,6 +148,7 @@ class _Reader:
         label: str,
         group: str | None,
         stratum: str | None,
+        group_match: str | None,
     ) -> None:
         self._source = source
         self._label = label
@@ -150,6 +156,7 @@ class _Reader:
         self._resolver = ContigResolver(genome.contigs, source.contig_lengths)
         self._says = self._saying(label)
         self._group = None if group is None else self._saying(group)
+        self._match = None if group_match is None else re.compile(group_match)
         self._stratum = None if stratum is None else self._saying(stratum)
         if group == CONTIG:
             self._group = lambda record: self._resolver.resolve(record.chrom)
@@ -195,16 +202,27 @@ class _Reader:
     def _keep(self, record: VcfRecord, edit: Edit, alt: str, label: str) -> None:
         found, place = self._found, self._source.place(record.number)
         if self._group is not None:
-            group = self._group(record)
-            if group is None or group.strip() in MISSING:
-                raise InputError(f"{place}: the variant has no group (data.group)")
-            found.groups.append(group.strip())
+            found.groups.append(self._name_group(self._group(record), place))
         if self._stratum is not None:
             found.strata.append((self._stratum(record) or ".").strip())
         found.edits.append(edit)
         found.variants.append(Variant(record.chrom, record.start, record.ref, alt))
         found.labels.append(label)
         found.places.append(place)
+
+    def _name_group(self, group: str | None, place: str) -> str:
+        if group is None or group.strip() in MISSING:
+            raise InputError(f"{place}: the variant has no group (data.group)")
+        name = group.strip()
+        if self._match is None:
+            return name
+        found = self._match.match(name)
+        if found is None or not found[0]:
+            raise InputError(
+                f"{place}: data.group_match {self._match.pattern!r} matches nothing where the group"
+                f" {name!r} begins"
+            )
+        return found[0]
 
     def _labels(self, record: VcfRecord) -> Sequence[str]:
         """The label of each allele of a record."""

@@ -1,6 +1,7 @@
 """The keys of a fine-tuning recipe's data that are for variants, and what goes with what."""
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +36,12 @@ class VariantKeys(Section):
         default=None,
         description="of variants: INFO key or column whose values are held out whole, such as the "
         "element or gene; chrom = the contig; null = variants are held out one by one",
+    )
+    group_match: Name | None = Field(
+        default=None,
+        description="of variants: regular expression; what of a group's name it matches from the "
+        "beginning is the group, for several names of one thing: [^.-]+ makes SORT1 of SORT1.2; "
+        "null = the whole name",
     )
     stratum: Name | None = Field(
         default=None,
@@ -86,9 +93,23 @@ def check_variants(task: str, data: VariantKeys, label: object, length: int | No
     if not isinstance(label, str):
         raise ValueError("data.label: one INFO key or column, not several")
     _check_strata(data)
+    _check_match(data)
     named = [name for name in ("valid_groups", "test_groups") if getattr(data, name) is not None]
     if named and data.group is None:
         raise ValueError(f"data.{named[0]}: say which groups these are with data.group")
+
+
+def _check_match(data: VariantKeys) -> None:
+    if data.group_match is None:
+        return
+    if data.group is None:
+        raise ValueError("data.group_match: say whose names these are with data.group")
+    try:
+        re.compile(data.group_match)
+    except re.error as error:
+        raise ValueError(
+            f"data.group_match: {data.group_match!r} is no regular expression: {error}"
+        ) from None
 
 
 def _check_strata(data: VariantKeys) -> None:

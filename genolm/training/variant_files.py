@@ -121,6 +121,7 @@ def _read(data: LabelledSection, path: Path, genome: GenomeWindows) -> LabelledV
         reference=str(data.fasta),
         label=data.label,
         group=data.group,
+        group_match=data.group_match,
         stratum=data.stratum,
         chrom=data.chrom,
     )

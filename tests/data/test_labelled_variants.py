@@ -59,6 +59,22 @@ def test_a_table_has_its_label_and_its_group_in_columns(read):
     ]
 
 
+def test_names_of_one_group_are_told_by_what_they_begin_with(read):
+    names = ["SORT1", "SORT1.2", "SORT1-flip", "SORT10", "TERT-GBM"]
+    rows = [("chr1", 3, "G", "T", "1", name) for name in names]
+    heading = ("chrom", "pos", "ref", "alt", "L", "element")
+    assert read(rows, heading, group="element").groups == names
+    joined = ["SORT1", "SORT1", "SORT1", "SORT10", "TERT"]
+    assert read(rows, heading, group="element", group_match="[^.-]+").groups == joined
+    # A trailing number alone.
+    digits = r".+?(?=\.\d+$|$)"
+    joined[2:] = ["SORT1-flip", "SORT10", "TERT-GBM"]
+    assert read(rows, heading, group="element", group_match=digits).groups == joined
+    for nothing in ("[^A-Z]+", "x*"):
+        with pytest.raises(InputError, match=r"in\.tsv:2: data\.group_match .* 'SORT1' begins"):
+            read(rows, heading, group="element", group_match=nothing)
+
+
 def test_the_contig_may_stand_in_a_column_of_another_name(read):
     rows = [("chr1", 3, "G", "T", "a"), ("chr2", 11, "G", "A", "b")]
     found = read(rows, ("element", "pos", "ref", "alt", "L"), chrom="element")

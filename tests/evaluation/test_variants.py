@@ -1,6 +1,7 @@
 """Tasks of labelled variants: described in the recipe, judged as sequences are."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -82,6 +83,24 @@ def test_folds_hold_whole_groups_out(variants):
     with (variants / "out" / "table.csv").open() as opened:
         line = next(row for row in csv.DictReader(opened) if row["row"] == "scratch")
     assert (line["metric"], line["runs"]) == ("spearman", "3")
+
+
+def test_several_names_of_one_group_are_held_out_together(variants):
+    table = variants / "sets" / "effects" / "train.tsv"
+    names = {"I": ("S1", "S1.2"), "II": ("S2", "S2-flip"), "III": ("S10", "S10")}
+    heading, *rows = (line.split("\t") for line in table.read_text().splitlines())
+    rows = [[*row, names[row[0]][int(row[1]) > 300]] for row in rows]
+    with table.open("w", newline="") as opened:
+        csv.writer(opened, delimiter="\t").writerows([[*heading, "element"], *rows])
+    matched = "group: element, group_match: '[^.-]+', "
+    text = RECIPE.replace("group: chrom, ", matched).replace("models: {scratch: {}}", "")
+    (variants / "r.yaml").write_text(text)
+    assert evaluate(request(variants, folds=3, baselines=["kmer"]))[1] == []
+    files = [variants / "out" / "effects" / "kmer" / f"fold-{fold}.json" for fold in (1, 2, 3)]
+    assert [ResultFile(file).read()["test"]["n"] for file in files] == [28] * 3
+    shutil.rmtree(variants / "out")
+    [failure] = evaluate(request(variants, folds=4, baselines=["kmer"]))[1]
+    assert "too many for 3 groups" in failure.why
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,11 @@ def test_a_value_that_is_no_number_is_refused_with_its_line(variant_effect, tmp_
         ({"data": {"length": 32}}, r"data\.length: is for sequences"),
         ({"data": {"label": ["a", "b"]}}, r"data\.label: one INFO key or column"),
         ({"data": {"valid_groups": "a"}}, r"data\.valid_groups: say which groups"),
+        ({"data": {"group_match": "a"}}, r"data\.group_match: say whose names"),
+        (
+            {"data": {"group": "gene", "group_match": "[a"}},
+            r"data\.group_match: '\[a' is no regular expression: unterminated",
+        ),
         (
             {"data": {"stratum": "X", "stratum_edges": [2, 1]}},
             r"\[2\.0, 1\.0\] must be numbers that grow",
