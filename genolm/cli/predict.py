@@ -28,6 +28,13 @@ def predict(
     column: Annotated[
         str, typer.Option("--sequence", help="The column of a table that holds the bases.")
     ] = "sequence",
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="Of a model of bases, add p_CLASS of every class, a number for each base.",
+        ),
+    ] = False,
     batch_size: Annotated[str, typer.Option(help="Sequences a batch, or auto.")] = "auto",
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
@@ -40,7 +47,8 @@ def predict(
 
     The output has the columns of the input (the name, for FASTA; the interval, for BED), the
     prediction, and for a classifier the probability p_CLASS of every class. A model of bases
-    predicts a string of classes, one character a base (or 0-12:background;12-40:exon).
+    predicts a string of classes, one character a base (or 0-12:background;12-40:exon), and with
+    --probabilities p_CLASS of every base (0.98;0.91;0.04).
 
     Example: `genolm predict test.csv -m runs/promoters/model -o predicted.tsv`
     """
@@ -55,6 +63,7 @@ def predict(
         output=output,
         reference=reference,
         column=column,
+        probabilities=probabilities,
         runtime=Runtime(device, dtype, parse_batch_size(batch_size), threads, seed),
     )
     say(predict_file(job).line())

@@ -22,7 +22,8 @@ from genolm.models.variant_effect import VariantEffectModel
 from genolm.scoring.batches import Batches, BatchSize
 
 LABEL: Final = "prediction"
-SEPARATOR: Final = ";"  # between the labels of a multi-label prediction, as in the training table
+SEPARATOR: Final = ";"
+"""Between the labels of a multi-label prediction, as in the training table, and between bases."""
 
 
 class SequencePredictor:

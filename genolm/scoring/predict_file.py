@@ -11,7 +11,6 @@ from genolm.data.columns import Column
 from genolm.errors import InputError
 from genolm.models.backbone import GenolmModel
 from genolm.models.token_classification import TokenClassifier
-from genolm.scoring.batches import BatchSize
 from genolm.scoring.model_files import model_digest, model_name
 from genolm.scoring.predict import SequencePredictor
 from genolm.scoring.predict_tokens import TokenPredictor
@@ -32,6 +31,7 @@ class PredictionJob:
         output: TSV, CSV or Parquet by its name; "-" is TSV on standard output.
         reference: The FASTA that a BED refers to.
         column: The column of a table that holds the bases.
+        probabilities: Whether a model of bases gives probabilities; one of sequences always does.
         runtime: How the model is run.
     """
 
@@ -40,6 +40,7 @@ class PredictionJob:
     output: str
     reference: str | None = None
     column: str = "sequence"
+    probabilities: bool = False
     runtime: Runtime = field(default_factory=Runtime)
 
 
@@ -77,7 +78,7 @@ def predict_file(job: PredictionJob) -> PredictionSummary:
     check_table(job.output)
     table = read_sequences(job.input, column=job.column, fasta=job.reference)
     model, _ = job.runtime.load(job.model)
-    predictor = _make_predictor(model, job.runtime.batch_size)
+    predictor = _make_predictor(model, job)
     columns = _join(job.input, table.columns, predictor.columns)
     origin = f"genolm {__version__}, model {model_name(job.model)}"
     metadata = {"genolm": f"{origin}, sha256 {model_digest(job.model)}"}
@@ -102,11 +103,10 @@ def predict_file(job: PredictionJob) -> PredictionSummary:
     return PredictionSummary(count, predictor.truncated, time.monotonic() - started)
 
 
-def _make_predictor(
-    model: GenolmModel, batch_size: BatchSize
-) -> SequencePredictor | TokenPredictor:
+def _make_predictor(model: GenolmModel, job: PredictionJob) -> SequencePredictor | TokenPredictor:
+    batch_size = job.runtime.batch_size
     if isinstance(model, TokenClassifier):
-        return TokenPredictor(model, batch_size=batch_size)
+        return TokenPredictor(model, batch_size=batch_size, probabilities=job.probabilities)
     return SequencePredictor(model, batch_size=batch_size)
 
 

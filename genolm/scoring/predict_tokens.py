@@ -1,7 +1,7 @@
 """Predict the class of every base of sequences with a fine-tuned model."""
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,9 +15,8 @@ from genolm.models.auto import maximum_length
 from genolm.models.configuration import GenolmConfig
 from genolm.models.token_classification import TokenClassifier
 from genolm.scoring.batches import Batches, BatchSize
+from genolm.scoring.predict import LABEL, SEPARATOR
 from genolm.scoring.sequences import Row
-
-LABEL: Final = "prediction"
 
 
 class TokenPredictor:
@@ -29,16 +28,24 @@ class TokenPredictor:
     Args:
         model: A token classifier; it is put into evaluation mode.
         batch_size: Sequences a batch, or "auto".
+        probabilities: Whether to give the probability of every class for every base, too.
 
     Attributes:
         columns: The classes as text: one character a base where all class names are one, else
-            stretches (``0-12:background;12-40:exon``).
+            stretches (``0-12:background;12-40:exon``). Then on request ``p_<class>`` of every
+            class, a number for each base (``0.98;0.91;0.04``).
         length: Bases that the model reads at most; None for no limit.
         names: Of the classes.
         truncated: Always 0.
     """
 
-    def __init__(self, model: TokenClassifier, *, batch_size: BatchSize = "auto") -> None:
+    def __init__(
+        self,
+        model: TokenClassifier,
+        *,
+        batch_size: BatchSize = "auto",
+        probabilities: bool = False,
+    ) -> None:
         config = cast(GenolmConfig, model.config)
         model.eval()  # type: ignore[no-untyped-call]  # transformers' own
         self._model = model
@@ -47,7 +54,8 @@ class TokenPredictor:
         self._padding = 0 if config.mask_padding else config.training_length or 0
         labels = cast(dict[int, str], config.id2label or {})
         self.names = [str(labels.get(i, i)) for i in range(int(config.num_labels or 1))]
-        self.columns = [Column(LABEL, "text")]
+        told = self.names if probabilities else []
+        self.columns = [Column(LABEL, "text"), *(Column(f"p_{name}", "text") for name in told)]
         self.truncated = 0
 
     def predict(self, sequences: Sequence[str]) -> list[list[Value]]:
@@ -57,7 +65,10 @@ class TokenPredictor:
             sequences: Bases in either case, of a length that the model reads.
         """
         found = self.logits(sequences)
-        return [[describe_classes(logits.argmax(axis=1), self.names)] for logits in found]
+        return [
+            [describe_classes(logits.argmax(axis=1), self.names), *self._shares(logits)]
+            for logits in found
+        ]
 
     def logits(self, sequences: Sequence[str]) -> list[NDArray[np.float64]]:
         """Return the outputs of the model for every base of every sequence, (bases, classes) each.
@@ -71,6 +82,14 @@ class TokenPredictor:
             chosen = [i for i, own in enumerate(lengths) if own == length]
             logits |= zip(chosen, self._logits([sequences[i] for i in chosen], length), strict=True)
         return [logits[i] for i in range(len(sequences))]
+
+    def _shares(self, logits: NDArray[np.float64]) -> list[Value]:
+        """Return a text for each ``p_<class>`` column."""
+        if len(self.columns) == 1:
+            return []
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares = powers / powers.sum(axis=1, keepdims=True)
+        return [SEPARATOR.join(f"{p:.6g}" for p in own) for own in shares.T.tolist()]
 
     def require_fit(self, rows: Sequence[Row]) -> None:
         """Refuse sequences that the model cannot read whole.

@@ -88,6 +88,24 @@ def test_the_command_writes_a_string_of_classes(saved, tmp_path, names, capfd):
         assert list(told) == [names[i] for i in ids]
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_probabilities_of_every_base_on_request(saved, tmp_path, suffix):
+    model = saved(mask_padding=True)
+    (tmp_path / "in.csv").write_text("sequence\n" + "".join(f"{s}\n" for s in SEQUENCES))
+    command = ["predict", "in.csv", "-m", "model", "-o", f"out.{suffix}", "--device", "cpu"]
+    assert run([*command, "--probabilities"]) == 0
+    with (tmp_path / f"out.{suffix}").open() as opened:
+        rows = list(csv.DictReader(opened, delimiter="\t" if suffix == "tsv" else ","))
+    assert list(rows[0]) == ["sequence", "prediction", "p_B", "p_E", "p_N"]
+    for row, sequence in zip(rows, SEQUENCES, strict=True):
+        wanted = torch.from_numpy(direct(model, sequence)).softmax(dim=1).numpy()
+        found = np.array([row[f"p_{name}"].split(";") for name in "BEN"], dtype=float).T
+        assert found.shape == (len(sequence), 3)
+        assert np.abs(found - wanted).max() < 1e-5
+        assert np.abs(found.sum(axis=1) - 1).max() < 1e-5
+        assert row["prediction"] == "".join("BEN"[i] for i in found.argmax(axis=1))
+
+
 def test_what_the_model_cannot_read_whole_is_refused_with_its_line(saved, tmp_path, capfd):
     saved(family="hyenadna", max_seq_len=12)
     (tmp_path / "in.csv").write_text("sequence\nACGT\n" + "A" * 13 + "\n")
