@@ -56,6 +56,8 @@ def toy(tmp_path, monkeypatch):
         if recipe.get("task") == "variant_effect":
             write_variants(tmp_path, recipe["data"], rng)
             continue
+        if recipe.get("task") == "token_classification":
+            write_intervals(tmp_path / recipe["data"].pop("train"), recipe["data"]["ignore"])
         for key in ("fasta", "bed", "train", "test"):
             if isinstance(path := recipe["data"].get(key), str):
                 write_toy(tmp_path / path, rng)
@@ -78,6 +80,18 @@ def write_variants(folder, data, rng):
     with (folder / data["train"]).open("w", newline="") as opened:
         columns = (data.get("chrom", "chrom"), "pos", "ref", "alt", data["label"])
         csv.writer(opened, delimiter="\t").writerows([columns, *rows])
+
+
+def write_intervals(file, ignored):
+    """Transcripts of every 100 bases, and what does not count at their ends, on both contigs."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{contig}\t{start + first}\t{start + first + 40}\t{name}\n"
+        for contig in "ab"
+        for start in range(0, 4000, 100)
+        for first, name in ((0, "transcript"), (30, ignored))
+    ]
+    file.write_text("".join(rows))
 
 
 def write_toy(file, rng):
