@@ -18,7 +18,7 @@ help:
 	@echo "make test-oldest   tests of models on the oldest torch and transformers (once a release)"
 	@echo "make lint         ruff, mypy and the import contracts only"
 	@echo "make bench        time every kernel on every backend that runs here"
-	@echo "make twenty-sets  recipes/RESULTS.md: 20 labelled sets in GENOLM_DATA (3 hours; goes on where it was)"
+	@echo "make twenty-sets  recipes/RESULTS.md: 20 labelled sets in GENOLM_DATA (5 hours; goes on where it was)"
 	@echo "make goals        what the kernels are to reach on two CPU cores, and what they reach here"
 
 $(VENV)/pip.done:
