@@ -66,6 +66,12 @@ class Batch(Sequence[Item]):
         return {name: column.view(-1, pieces) for name, column in self.columns.items()}
 
 
+def stack(items: Sequence[Item], numbers: Sequence[int]) -> Batch:
+    """Make samples of equal shapes, read one by one, rows of shared columns."""
+    columns = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+    return Batch(columns, numbers)
+
+
 def collate(items: Sequence[Item]) -> Item:
     """Join samples of one stage: (batch, length), pieces of a window counting as windows."""
     if isinstance(items, Batch):

@@ -1,20 +1,22 @@
 """Labelled sequences as batches for fine-tuning and prediction."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from genolm.data.batch import Batch, Item
 from genolm.data.randomness import coin_flips
-from genolm.tokenization.complement import reverse_complement_ids
+from genolm.tokenization.complement import COMPLEMENT_IDS
 from genolm.tokenization.encode import encode
 from genolm.tokenization.vocabulary import PAD
 
-Item = dict[str, torch.Tensor]
 Labels = Sequence[int] | Sequence[float] | Sequence[Sequence[float]] | NDArray[Any]
+
+_COMPLEMENT: Final = np.array(COMPLEMENT_IDS, dtype=np.int64)
 
 
 class LabelledDataset(Dataset[Item]):
@@ -76,34 +78,41 @@ class LabelledDataset(Dataset[Item]):
         """Go to an epoch; workers that are alive follow."""
         self._epoch.fill_(epoch)
 
-    def _bases(self, index: int) -> NDArray[np.uint8]:
-        end = int(self._ends[index])
-        return self._ids[int(self._ends[index - 1]) if index else 0 : end]
-
-    def _padded(self, ids: NDArray[np.uint8]) -> NDArray[np.int64]:
-        kept = ids[: self.length]
-        row = np.full(self.length, PAD, dtype=np.int64)
+    def _read(self, rows: NDArray[np.int64], turned: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the padded token ids of rows (rows, length), of the other strand where turned."""
+        ends = self._ends[rows]
+        sizes = ends - np.where(rows > 0, self._ends[rows - 1], 0)
+        # How far from the 5' end of the strand that is shown each position is.
+        along = np.broadcast_to(np.arange(self.length), (len(rows), self.length))
         if self.padding_side == "left":
-            row[self.length - len(kept) :] = kept
-        else:
-            row[: len(kept)] = kept
-        return row
+            along = along - (self.length - np.minimum(sizes, self.length))[:, None]
+        bases = (along >= 0) & (along < sizes[:, None])
+        forward = (ends - sizes)[:, None] + along
+        at = np.where(turned[:, None], (ends - 1)[:, None] - along, forward)
+        ids = np.full(at.shape, PAD, dtype=np.int64)
+        ids[bases] = self._ids[at[bases]]
+        ids[turned] = _COMPLEMENT[ids[turned]]
+        return ids
 
     def __getitem__(self, index: int) -> Item:
         """Return ``input_ids`` (length,), or (length, 2) under ``conjoin``, and ``labels``."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"sequences are numbered 0 to {len(self) - 1}, got {index}")
-        ids = self._bases(index)
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return several sequences at once: the same ones, faster."""
+        rows = np.array(indices, dtype=np.int64)
+        if rows.min() < 0 or rows.max() >= len(self):
+            raise IndexError(f"sequences are numbered 0 to {len(self) - 1}, got {list(indices)}")
+        turned = np.zeros(len(rows), dtype=np.bool_)
+        if self.rc_augment:
+            turned = coin_flips(self.seed, self.epoch, rows)
+        ids = self._read(rows, turned)
         if self.conjoin:
-            strands = [self._padded(ids), self._padded(reverse_complement_ids(ids))]
-            item = {"input_ids": torch.from_numpy(np.stack(strands, axis=-1))}
-        else:
-            if self.rc_augment and coin_flips(self.seed, self.epoch, np.array([index]))[0]:
-                ids = reverse_complement_ids(ids)
-            item = {"input_ids": torch.from_numpy(self._padded(ids))}
+            ids = np.stack([ids, self._read(rows, ~turned)], axis=-1)
+        columns = {"input_ids": torch.from_numpy(ids)}
         if self.labels is not None:
-            item["labels"] = self.labels[index]
-        return item
+            columns["labels"] = self.labels[torch.from_numpy(rows)]
+        return Batch(columns, indices)
 
 
 def label_tensor(labels: Labels) -> torch.Tensor:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from genolm.data.base_labels import row_bounds
-from genolm.data.labelled_dataset import Item, LabelledDataset
+from genolm.data.batch import Batch, Item, stack
+from genolm.data.labelled_dataset import LabelledDataset
 from genolm.data.masking import IGNORED
 from genolm.genome.sequence import reverse_complement
 
@@ -59,3 +60,7 @@ class TokenDataset(Dataset[Item]):
         labels = np.full(self._inputs.length, IGNORED, dtype=np.int64)
         labels[self._inputs.length - len(own) :] = own[::-1] if self._reverse else own
         return {**item, "labels": torch.from_numpy(labels)}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return several sequences at once."""
+        return stack([self[index] for index in indices], indices)

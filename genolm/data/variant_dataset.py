@@ -7,8 +7,9 @@ import torch
 from torch.utils.data import Dataset
 
 from genolm.data.allele_windows import opposite_site, window_pair
+from genolm.data.batch import Batch, Item, stack
 from genolm.data.edit_windows import GenomeWindows, place
-from genolm.data.labelled_dataset import Item, Labels, label_tensor
+from genolm.data.labelled_dataset import Labels, label_tensor
 from genolm.genome.edits import Edit
 
 
@@ -76,6 +77,10 @@ class VariantDataset(Dataset[Item]):
         if self.labels is not None:
             item["labels"] = self.labels[index]
         return item
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return several examples at once."""
+        return stack([self[index] for index in indices], indices)
 
     def _sites(self, edit: Edit, shown: list[list[int]]) -> list[list[int]]:
         """Positions (2 alleles, 2 strands), given those on the strands that are shown."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from genolm.data.columns import Column, Value
@@ -111,7 +110,7 @@ class SequencePredictor:
         inputs = LabelledDataset(sequences, length=length, conjoin=self._model.conjoins)
 
         def run(numbers: Sequence[int]) -> NDArray[np.float64]:
-            ids = torch.stack([inputs[i]["input_ids"] for i in numbers]).to(self._batches.device)
+            ids = inputs.__getitems__(numbers).columns["input_ids"].to(self._batches.device)
             found: NDArray[np.float64] = self._model(ids).logits.double().cpu().numpy()
             return found
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from genolm.data.base_labels import describe_classes
@@ -108,7 +107,7 @@ class TokenPredictor:
         inputs = LabelledDataset(sequences, length=length, conjoin=self._model.conjoins)
 
         def run(numbers: Sequence[int]) -> NDArray[np.float64]:
-            ids = torch.stack([inputs[i]["input_ids"] for i in numbers]).to(self._batches.device)
+            ids = inputs.__getitems__(numbers).columns["input_ids"].to(self._batches.device)
             found: NDArray[np.float64] = self._model(ids).logits.double().cpu().numpy()
             return found
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from genolm.data.batch import collate
 from genolm.training.class_weights import weighted_loss
+from genolm.training.epoch_examples import EpochExamples
 from genolm.training.finetuning import Finetuning
 from genolm.training.kmer_fit import fit_kmers
-from genolm.training.labelled_parts import EpochExamples
 from genolm.training.loop import Ended, Lines, Loop, never, run_loop
 from genolm.training.patience import has_lost_patience
 from genolm.training.recipe_finetune import FinetuneTrainSection
@@ -45,6 +46,7 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         best_by=train.early_stopping_metric,
         loss=weighted_loss(train.class_weights, session.parts, recipe.label_task),
         layer_decay=train.layer_decay,
+        collate=collate,
         is_enough=lambda lines: (
             has_lost_patience(lines, train.early_stopping_metric, train.patience) or gives_up(lines)
         ),

@@ -82,8 +82,7 @@ def _run(
     """Yield the logits of batch after batch, float64, and the labels where examples have any."""
     model.eval()
     for first in range(0, len(places), batch_size):
-        items = [examples[int(row)] for row in places[first : first + batch_size]]
-        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        batch = examples.__getitems__(places[first : first + batch_size].tolist()).columns
         labels = batch.pop("labels", None)
         inputs = {name: tensor.to(device) for name, tensor in batch.items()}
         yield model(**inputs).logits.double().cpu(), labels

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from genolm.data.holdout import split_holdout
@@ -16,12 +15,9 @@ from genolm.data.labelled_dataset import LabelledDataset
 from genolm.data.labelled_set import LabelledSet, count_shared
 from genolm.data.labels import LabelSpace
 from genolm.data.labels import Task as Label
-from genolm.data.randomness import coin_flips, permutation
 from genolm.errors import InputError, UsageError
 from genolm.genome.sequence import reverse_complement
 from genolm.metrics.baselines import kmer_scores, length_scores, majority_rate
-from genolm.training.buckets import bucketed, row_lengths
-from genolm.training.parts import Part
 from genolm.training.recipe_finetune import LabelledSection, Task
 
 
@@ -232,63 +228,3 @@ def _digest(rows: LabelledSet) -> str:
     for sequence, label in zip(rows.sequences, rows.labels, strict=True):
         digest.update(f"{sequence}\t{label}\n".encode())
     return digest.hexdigest()
-
-
-class EpochExamples:
-    """Epochs of a train part, one after another, each in its own order.
-
-    Example ``index`` belongs to epoch ``index // per_epoch``; its row and strand are a function of
-    (seed, epoch, place) alone. An epoch leaves out the few rows that would not fill a batch; they
-    are others in every epoch.
-
-    Args:
-        part: The rows.
-        length: Tokens of every input.
-        per_epoch: Examples of an epoch, at most the number of rows.
-        epochs: Number of epochs.
-        seed: Of the orders and the strands.
-        rc: "none", "augment" or "conjoin".
-        bucket: Rows of a batch, to make batches of similar lengths; None for any.
-    """
-
-    def __init__(
-        self,
-        part: Part,
-        *,
-        length: int,
-        per_epoch: int,
-        epochs: int,
-        seed: int,
-        rc: str,
-        bucket: int | None = None,
-    ) -> None:
-        self._bucket = bucket
-        self._lengths = None if bucket is None else row_lengths(part, length)
-        self.per_epoch, self.epochs, self.seed = per_epoch, epochs, seed
-        self._forward = part.examples(length, conjoin=rc == "conjoin")
-        self._other_strand = part.examples(length, reverse=True) if rc == "augment" else None
-        self._orders: dict[int, NDArray[np.int64]] = {}
-
-    def __len__(self) -> int:
-        return self.per_epoch * self.epochs
-
-    def names(self, indices: range) -> list[str]:
-        """Return the rows of the train part, counted from 0, that examples show."""
-        return [f"row {self._locate(index)[1]}" for index in indices]
-
-    def _locate(self, index: int) -> tuple[int, int]:
-        """Return the epoch and the row of an example."""
-        epoch, place = divmod(index, self.per_epoch)
-        if epoch not in self._orders:
-            order = permutation(self.seed, epoch, len(self._forward))
-            if self._lengths is not None and self._bucket is not None:
-                order = bucketed(order[: self.per_epoch], self._lengths, self._bucket, self.seed)
-            self._orders = {epoch: order}
-        return epoch, int(self._orders[epoch][place])
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """Return ``input_ids`` and ``labels`` of one example."""
-        epoch, row = self._locate(index)
-        if self._other_strand is not None and coin_flips(self.seed, epoch, np.array([row]))[0]:
-            return self._other_strand[row]
-        return self._forward[row]

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from genolm.data.batch import Batch, Item
 from genolm.data.labels import LabelSpace, Task
-
-Item = dict[str, torch.Tensor]
 
 
 class Rows(Protocol):
@@ -31,6 +29,9 @@ class PartExamples(Protocol):
 
     def __getitem__(self, index: int) -> Item:
         """Return the model's inputs, and ``labels``."""
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return those of several rows at once."""
 
 
 class Part(Protocol):

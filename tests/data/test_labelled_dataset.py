@@ -112,3 +112,20 @@ def test_wrong_options_are_refused(labels, options, message):
 def test_rows_beyond_the_end_are_an_index_error(index):
     with pytest.raises(IndexError, match="numbered 0 to 3"):
         LabelledDataset(SEQUENCES, length=3)[index]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("options", [{}, {"conjoin": True}, {"rc_augment": True}])
+def test_several_rows_at_once_are_the_same_rows(options, side):
+    data = LabelledDataset(
+        [*SEQUENCES, ""], [*LABELS, 1], length=4, seed=3, padding_side=side, **options
+    )
+    rows = [3, 4, 0, 2, 2, 1]
+    batch = data.__getitems__(rows)
+    assert len(batch) == len(rows)
+    for place, row in enumerate(rows):
+        for name, column in data[row].items():
+            assert torch.equal(batch[place][name], column)
+            assert torch.equal(batch.columns[name][place], column)
+    with pytest.raises(IndexError, match="numbered 0 to 4"):
+        data.__getitems__([0, 5])

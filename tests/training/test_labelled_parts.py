@@ -3,7 +3,8 @@ import collections
 import pytest
 import torch
 
-from genolm.training.labelled_parts import EpochExamples, read_parts
+from genolm.training.epoch_examples import EpochExamples
+from genolm.training.labelled_parts import read_parts
 from genolm.training.recipe_finetune import LabelledSection
 
 
@@ -101,3 +102,16 @@ def test_rows_of_many_labels_are_held_out_though_each_is_one_of_its_kind(write_t
     )
     parts = read_parts(section, "multilabel", seed=1)
     assert (len(parts.train.rows), len(parts.valid.rows)) == (36, 4)
+
+
+@pytest.mark.parametrize("rc", ["none", "augment", "conjoin"])
+def test_a_batch_holds_the_examples_that_are_asked_for_one_by_one(parts, rc):
+    one, several = examples(parts, rc), examples(parts, rc)
+    wanted = [5, 29, 30, 31, 89, 5]  # of three epochs
+    batch = several.__getitems__(wanted)
+    for place, index in enumerate(wanted):
+        for name, column in one[index].items():
+            assert torch.equal(batch.columns[name][place], column)
+    rows = [several.names(range(index, index + 1))[0] for index in wanted]
+    assert rows == [name for index in wanted for name in one.names(range(index, index + 1))]
+    assert rows[0] == rows[-1] != rows[1]

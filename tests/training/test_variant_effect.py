@@ -5,8 +5,8 @@ import torch
 
 from genolm import load
 from genolm.errors import InputError, UsageError
+from genolm.training.epoch_examples import EpochExamples
 from genolm.training.finetune import finetune
-from genolm.training.labelled_parts import EpochExamples
 from genolm.training.prepare_parts import prepare_parts
 from genolm.training.recipe_files import load_finetune_recipe
 from tests.training.outcomes import metrics, predictions, same, weights
