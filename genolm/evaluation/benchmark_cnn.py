@@ -33,6 +33,7 @@ from genolm.training.recipe_finetune import Task
 WIDTH: Final = 8
 CHANNELS: Final = (100, 16, 8, 4)
 HIDDEN: Final = 512
+READ: Final = 1 << 10  # rows at a time
 SHORTEST: Final = 57
 """Bases that leave one position after three convolutions and poolings."""
 
@@ -180,9 +181,13 @@ def _is_enough(settings: CnnSettings, without_gain: int, seconds: float) -> bool
 def _tensors(part: LabelledPart, length: int) -> tuple[Tensor, Tensor]:
     """Return token ids (rows, length) as bytes, and labels (rows,) or (rows, labels)."""
     examples = part.examples(length, conjoin=False)
-    ids = torch.stack([examples[row]["input_ids"].to(torch.uint8) for row in range(len(examples))])
-    labels = torch.stack([examples[row]["labels"] for row in range(len(examples))])
-    return ids, labels
+    ids, labels = [], []
+    for first in range(0, len(examples), READ):
+        rows = range(first, min(first + READ, len(examples)))
+        columns = examples.__getitems__(rows).columns
+        ids.append(columns["input_ids"].to(torch.uint8))
+        labels.append(columns["labels"])
+    return torch.cat(ids), torch.cat(labels)
 
 
 def _batches(

@@ -65,7 +65,8 @@ def _count_rows(
     blocks, folds = [], []
     together = max(1, min(ROWS, BASES // length))
     for first in range(0, len(rows), together):
-        ids = torch.stack([examples[row]["input_ids"] for row in rows[first : first + together]])
+        some = rows[first : first + together].tolist()
+        ids = examples.__getitems__(some).columns["input_ids"]
         counts = term.count(ids.to(term.weight.device))
         folds.append(term.fold(counts).cpu().numpy())
         blocks.append(sparse.csr_matrix(counts.cpu().numpy()))
