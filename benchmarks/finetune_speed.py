@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("keys", nargs="*")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--profile", type=int)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.profile:
