@@ -128,5 +128,12 @@ class SequencePredictor:
             chances = 1 / (1 + np.exp(-logits))
             ones = [name for name, p in zip(self._names, chances, strict=True) if p >= 0.5]
             return [SEPARATOR.join(ones), *chances.tolist()]
-        powers = np.exp(logits - logits.max())
-        return [self._names[int(powers.argmax())], *(powers / powers.sum()).tolist()]
+        shares = softmax(logits)
+        return [self._names[int(shares.argmax())], *shares.tolist()]
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities (..., classes)."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares

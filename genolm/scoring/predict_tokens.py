@@ -14,7 +14,7 @@ from genolm.models.auto import maximum_length
 from genolm.models.configuration import GenolmConfig
 from genolm.models.token_classification import TokenClassifier
 from genolm.scoring.batches import Batches, BatchSize
-from genolm.scoring.predict import LABEL, SEPARATOR
+from genolm.scoring.predict import LABEL, SEPARATOR, softmax
 from genolm.scoring.sequences import Row
 
 
@@ -86,9 +86,7 @@ class TokenPredictor:
         """Return a text for each ``p_<class>`` column."""
         if len(self.columns) == 1:
             return []
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares = powers / powers.sum(axis=1, keepdims=True)
-        return [SEPARATOR.join(f"{p:.6g}" for p in own) for own in shares.T.tolist()]
+        return [SEPARATOR.join(f"{p:.6g}" for p in own) for own in softmax(logits).T.tolist()]
 
     def require_fit(self, rows: Sequence[Row]) -> None:
         """Refuse sequences that the model cannot read whole.
