@@ -42,7 +42,6 @@ def train_session(session: Finetuning, gives_up: Callable[[Lines], bool] = never
         label="fine-tuning",
         per_base=False,
         steps_per_epoch=per_epoch,
-        judge_end=True,
         best_by=train.early_stopping_metric,
         loss=weighted_loss(train.class_weights, session.parts, recipe.label_task),
         layer_decay=train.layer_decay,

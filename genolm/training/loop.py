@@ -59,9 +59,9 @@ class Loop:
         per_base: Whether the loss is one of bases, also told in bits.
         steps_per_epoch: To tell the epoch; None where epochs mean nothing.
         beside: Stands beside every validation figure on stderr.
-        best_by: Validation figure whose best checkpoint is kept; None keeps the last ones.
+        best_by: Validation figure whose best checkpoint is kept, that where the clock ends the
+            training among them; None keeps the last ones.
         is_enough: Whether to stop, given the lines of metrics.jsonl; asked after each validation.
-        judge_end: Whether to look at the validation part, too, where the clock ends the training.
         collate: Joins examples to a batch; None stacks them.
         ranks: Processes that share out every batch.
         count_targets: How much of a batch counts in its loss; needed with several processes.
@@ -84,7 +84,6 @@ class Loop:
     beside: str = ""
     best_by: str | None = None
     is_enough: Callable[[Lines], bool] = field(default=never)
-    judge_end: bool = False
     collate: Collate | None = None
     ranks: Ranks = field(default_factory=Ranks)
     count_targets: CountTargets | None = None
@@ -203,7 +202,7 @@ def _go_on(
             beside=loop.beside,
             max_minutes=train.max_minutes,
             is_enough=loop.is_enough,
-            judge_end=loop.judge_end,
+            judge_end=loop.best_by is not None,
             guard=guard,
             ranks=loop.ranks,
             watch=loop.watch(),
