@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from genolm.errors import InputError, UsageError
 from genolm.models.backbone import GenolmModel
 
-HEAD = re.compile(r"^(lm_head|score|kmer_term)\.")
+LABEL_HEAD = re.compile(r"^(score|kmer_term)\.")
+HEAD = re.compile(rf"^lm_head\.|{LABEL_HEAD.pattern}")
 # Lightning, distributed training and torch.compile each put a name of theirs before all others.
 WRAPPERS = re.compile(r"^(?:(?:model|module|_orig_mod)\.)+")
 _BUILTINS = {"dict": dict, "list": list, "set": set, "int": int, "long": int, "float": float}

@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from genolm.errors import InputError
 from genolm.models.backbone import GenolmModel
-from genolm.models.checkpoint import HEAD
+from genolm.models.checkpoint import HEAD, LABEL_HEAD
 from genolm.models.configuration import GenolmConfig
 from genolm.models.folder_errors import (
     describe_damage,
@@ -39,8 +39,6 @@ UNREADABLE = (
     EOFError,
     pickle.UnpicklingError,
 )
-FRESH = ("score.", "kmer_term.")
-"""Tensors of a head of labels."""
 
 
 def read_model(
@@ -109,7 +107,7 @@ def _check_tensors(
         describe_shapes(
             entry
             for entry in found["mismatched_keys"]
-            if not (fresh_head and entry[0].startswith(FRESH))
+            if not (fresh_head and LABEL_HEAD.match(entry[0]))
         ),
         describe_untied(tied, own),
     ]
@@ -121,7 +119,7 @@ def _check_tensors(
 def _may_lack(key: str, config: GenolmConfig, fresh_head: bool) -> bool:
     # The original keeps frequencies that are not trained in its config alone.
     fixed = not getattr(config, "train_freq", True) and FREQUENCY.search(key)
-    return bool(DERIVED.search(key) or fixed) or (fresh_head and key.startswith(FRESH))
+    return bool(DERIVED.search(key) or fixed) or (fresh_head and bool(LABEL_HEAD.match(key)))
 
 
 @contextmanager
