@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genolm.heads.sequence import FIRST_BASE_ID
+from genolm.modules.initial import set_initial_values
 
 FOLDS: Final = 5
 """Regressions of training, each of which did not see a fifth of the sequences."""
@@ -47,11 +48,12 @@ class KmerTerm(nn.Module):
         self.sizes = tuple(range(max(1, longest - 2), longest + 1))
         self.both = both
         self.features = sum(4**size for size in self.sizes)
-        self.register_buffer("weight", torch.zeros(self.features, labels))
-        self.register_buffer("bias", torch.zeros(labels))
-        self.register_buffer("rarity", torch.ones(self.features))
+        self.register_buffer("weight", torch.empty(self.features, labels))
+        self.register_buffer("bias", torch.empty(labels))
+        self.register_buffer("rarity", torch.empty(self.features))
         self.register_buffer("fold_weights", None, persistent=False)
         self.register_buffer("fold_biases", None, persistent=False)
+        set_initial_values(self)
 
     @torch.no_grad()
     def set_regressions(self, rarity: Tensor, weights: Tensor, biases: Tensor) -> None:

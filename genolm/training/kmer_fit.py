@@ -33,20 +33,22 @@ def fit_kmers(session: Finetuning) -> float:
     term = getattr(session.model, "kmer_term", None)
     if not isinstance(term, KmerTerm):
         return 0.0
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     began = time.monotonic()
     part, task = session.parts.train, session.recipe.label_task
     rows = permutation(session.recipe.train.seed, 0, len(part.rows))[:MOST_ROWS]
     rows.sort()
     counts, folds = _count_rows(term, part, rows, session.length)
-    present = np.asarray((counts > 0).sum(axis=0)).ravel()
-    rarity = np.log((1 + len(rows)) / (1 + present)) + 1
-    features, targets, outputs = _weigh(counts, rarity), part.targets[rows], term.bias.numel()
+    weighing = TfidfTransformer(sublinear_tf=True)  # what `KmerTerm.weigh` does
+    features = weighing.fit_transform(counts)
+    targets, outputs = part.targets[rows], term.bias.numel()
     fitted = [fit_layer(features, targets, outputs, task)]
     for fold in range(FOLDS):
         seen = np.flatnonzero(folds != fold)
         fitted.append(fit_layer(features[seen], targets[seen], outputs, task))
     weights, biases = (np.stack(arrays) for arrays in zip(*fitted, strict=True))
-    term.set_regressions(*(torch.from_numpy(array) for array in (rarity, weights, biases)))
+    term.set_regressions(*(torch.from_numpy(array) for array in (weighing.idf_, weights, biases)))
     seconds = time.monotonic() - began
     console.say(
         f"k-mer term: regressions of {term.features:,} words on {len(rows):,} rows in "
@@ -69,14 +71,5 @@ def _count_rows(
         ids = examples.__getitems__(some).columns["input_ids"]
         counts = term.count(ids.to(term.weight.device))
         folds.append(term.fold(counts).cpu().numpy())
-        blocks.append(sparse.csr_matrix(counts.cpu().numpy()))
+        blocks.append(sparse.csr_matrix(counts.cpu().numpy(), dtype=np.float64))
     return sparse.vstack(blocks).tocsr(), np.concatenate(folds)
-
-
-def _weigh(counts: Any, rarity: NDArray[np.float64]) -> Any:
-    """Return what `KmerTerm.weigh` makes of sparse counts."""
-    from sklearn.preprocessing import normalize
-
-    tall = counts.astype(np.float64)
-    tall.data = np.log(tall.data) + 1
-    return normalize(tall.multiply(rarity).tocsr())
